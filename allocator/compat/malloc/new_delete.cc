@@ -1,0 +1,89 @@
+// Every form of operator new and delete, on the drop-in malloc.
+//
+// The library has no exceptions and needs no C++ run-time library: get_new_handler and the function that throws bad_alloc
+// are taken from the program's, which is there whenever a C++ program is; they are weak references.
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+#include "allocator/base/units.h"
+#include "os/check.h"
+
+#define ACRE_EXPORT __attribute__((visibility("default")))
+
+namespace std {
+[[noreturn]] __attribute__((weak, visibility("default"))) void __throw_bad_alloc();
+}
+extern "C" __attribute__((weak, visibility("default"))) std::new_handler acre_get_new_handler() __asm__(
+    "_ZSt15get_new_handlerv");
+
+namespace {
+
+void* Allocate(size_t bytes, size_t alignment) {
+  return alignment <= acre::kSlotAlignment ? std::malloc(bytes) : std::aligned_alloc(alignment, bytes);
+}
+
+// Calls the new-handler until there is memory, as the standard says. Null when there is no handler (any more).
+[[gnu::cold]] [[gnu::noinline]] void* Retry(size_t bytes, size_t alignment) {
+  for (;;) {
+    const std::new_handler handler = acre_get_new_handler != nullptr ? acre_get_new_handler() : nullptr;
+    if (handler == nullptr) return nullptr;
+    handler();
+    if (void* object = Allocate(bytes, alignment)) return object;
+  }
+}
+
+[[gnu::cold]] [[gnu::noinline]] void* RetryOrThrow(size_t bytes, size_t alignment) {
+  if (void* object = Retry(bytes, alignment)) return object;
+  if (std::__throw_bad_alloc != nullptr) std::__throw_bad_alloc();
+  acre::os::Fatal("operator new: no memory for ", bytes, " bytes");
+}
+
+inline void* New(size_t bytes) {
+  void* object = std::malloc(bytes);
+  return object != nullptr ? object : RetryOrThrow(bytes, acre::kSlotAlignment);
+}
+
+inline void* NewOrNull(size_t bytes) {
+  void* object = std::malloc(bytes);
+  return object != nullptr ? object : Retry(bytes, acre::kSlotAlignment);
+}
+
+inline void* NewAligned(size_t bytes, std::align_val_t alignment) {
+  void* object = Allocate(bytes, static_cast<size_t>(alignment));
+  return object != nullptr ? object : RetryOrThrow(bytes, static_cast<size_t>(alignment));
+}
+
+inline void* NewAlignedOrNull(size_t bytes, std::align_val_t alignment) {
+  void* object = Allocate(bytes, static_cast<size_t>(alignment));
+  return object != nullptr ? object : Retry(bytes, static_cast<size_t>(alignment));
+}
+
+}  // namespace
+
+ACRE_EXPORT void* operator new(size_t bytes) { return New(bytes); }
+ACRE_EXPORT void* operator new[](size_t bytes) { return New(bytes); }
+ACRE_EXPORT void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return NewOrNull(bytes); }
+ACRE_EXPORT void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return NewOrNull(bytes); }
+ACRE_EXPORT void* operator new(size_t bytes, std::align_val_t alignment) { return NewAligned(bytes, alignment); }
+ACRE_EXPORT void* operator new[](size_t bytes, std::align_val_t alignment) { return NewAligned(bytes, alignment); }
+ACRE_EXPORT void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return NewAlignedOrNull(bytes, alignment);
+}
+ACRE_EXPORT void* operator new[](size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return NewAlignedOrNull(bytes, alignment);
+}
+
+ACRE_EXPORT void operator delete(void* object) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete[](void* object) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete(void* object, const std::nothrow_t&) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete[](void* object, const std::nothrow_t&) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete(void* object, size_t) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete[](void* object, size_t) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete(void* object, std::align_val_t) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete[](void* object, std::align_val_t) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete(void* object, size_t, std::align_val_t) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete[](void* object, size_t, std::align_val_t) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete(void* object, std::align_val_t, const std::nothrow_t&) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete[](void* object, std::align_val_t, const std::nothrow_t&) noexcept { std::free(object); }

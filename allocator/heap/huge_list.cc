@@ -1,0 +1,126 @@
+#include "allocator/heap/huge_list.h"
+
+#include <new>
+
+#include "os/check.h"
+#include "os/memory_calls.h"
+
+namespace acre {
+
+void* HugeList::Allocate(size_t bytes, size_t alignment) {
+  os::MutexLock lock(mutex_);
+  HugeObject* object = Make(bytes, alignment, bytes);
+  return object == nullptr ? nullptr : reinterpret_cast<void*>(object->base);
+}
+
+// A new object of `bytes`, in a reservation that has room for `room` bytes.
+HugeObject* HugeList::Make(size_t bytes, size_t alignment, size_t room) {
+  if (room > (size_t{1} << kAddressBits) || alignment > (size_t{1} << kAddressBits)) return nullptr;
+  auto* object = static_cast<HugeObject*>(metadata_.Allocate(sizeof(HugeObject)));
+  if (object == nullptr) return nullptr;
+  new (object) HugeObject{};
+  const size_t slack = alignment > kChunkBytes ? alignment : 0;
+  const size_t chunks = (AlignUp(room, kChunkBytes) + slack) / kChunkBytes;
+  const size_t rounded = AlignUp(bytes, os::OsPageBytes());
+  for (;;) {
+    if (chunk_space_.Reserve(chunks, ChunkUse::kHuge, ChunkUse::kHugeTail, &object->reservation) != Status::kOk) break;
+    object->base = AlignUp(object->reservation.base, alignment);
+    const Status status = space_.Prepare(object->reservation, object->base, rounded, "acre: huge object");
+    if (status == Status::kOk) {
+      space_.Use(object->base, rounded);
+      object->bytes = rounded;
+      objects_.Push(object);
+      ++stats_.objects;
+      stats_.bytes += rounded;
+      return object;
+    }
+    if (status != Status::kConflict) {
+      chunk_space_.Release(object->reservation, 0, 0);
+      break;
+    }
+    chunk_space_.Abandon(object->reservation);
+  }
+  metadata_.Free(object, sizeof(HugeObject));
+  return nullptr;
+}
+
+void HugeList::Unmake(HugeObject* object) {
+  objects_.Remove(object);
+  --stats_.objects;
+  stats_.bytes -= object->bytes;
+  chunk_space_.Release(object->reservation, object->bytes, object->bytes);
+  metadata_.Free(object, sizeof(HugeObject));
+}
+
+HugeObject* HugeList::FindLocked(uintptr_t address) {
+  for (HugeObject* object = objects_.first(); object != nullptr; object = object->next) {
+    if (address - object->base < object->bytes) return object;
+  }
+  return nullptr;
+}
+
+HugeObject HugeList::Find(uintptr_t address) {
+  os::MutexLock lock(mutex_);
+  const HugeObject* object = FindLocked(address);
+  return object == nullptr ? HugeObject{} : *object;
+}
+
+bool HugeList::Free(uintptr_t address) {
+  os::MutexLock lock(mutex_);
+  HugeObject* object = FindLocked(address);
+  if (object == nullptr || object->base != address) return false;
+  Unmake(object);
+  return true;
+}
+
+void* HugeList::Resize(uintptr_t address, size_t bytes) {
+  const size_t rounded = AlignUp(bytes, os::OsPageBytes());
+  os::MutexLock lock(mutex_);
+  HugeObject* object = FindLocked(address);
+  ASSERT(object != nullptr);
+  if (rounded < object->bytes) {
+    const size_t surplus = object->bytes - rounded;
+    if (space_.Fault(object->reservation, object->base + rounded, surplus) == Status::kOk) {
+      object->bytes = rounded;
+      stats_.bytes -= surplus;
+    }
+    return reinterpret_cast<void*>(object->base);
+  }
+  if (rounded == object->bytes || GrowInPlace(object, rounded)) return reinterpret_cast<void*>(object->base);
+  // Twice the room, so that the next growth is in place.
+  HugeObject* moved = Make(rounded, kChunkBytes, 2 * rounded);
+  if (moved == nullptr) return nullptr;
+  if (space_.MovePages(object->base, moved->base, object->bytes) != Status::kOk) {
+    Unmake(moved);
+    return nullptr;
+  }
+  Unmake(object);
+  return reinterpret_cast<void*>(moved->base);
+}
+
+bool HugeList::GrowInPlace(HugeObject* object, size_t bytes) {
+  while (object->reservation.limit - object->base < bytes) {
+    if (chunk_space_.Extend(&object->reservation, ChunkUse::kHugeTail) != Status::kOk) return false;
+  }
+  // Huge pages are only tried where whole ones fit: the object is being filled as it grows.
+  const uintptr_t end = object->base + object->bytes;
+  const size_t added = bytes - object->bytes;
+  if (space_.Prepare(object->reservation, end, added, "acre: huge object") != Status::kOk) return false;
+  space_.Use(end, added);
+  space_.AdviseHugePages(end, added, true);
+  object->bytes = bytes;
+  stats_.bytes += added;
+  return true;
+}
+
+HugeStats HugeList::stats() {
+  os::MutexLock lock(mutex_);
+  return stats_;
+}
+
+void HugeList::ReleaseAll() {
+  os::MutexLock lock(mutex_);
+  while (!objects_.is_empty()) Unmake(objects_.first());
+}
+
+}  // namespace acre

@@ -1,0 +1,119 @@
+#include "allocator/heap/thread_cache.h"
+
+#include "os/check.h"
+
+namespace acre {
+namespace {
+
+// The first refill of a class takes at most this much memory, so that a thread that needs one object holds little.
+constexpr uint32_t kFirstRefillBytes = 1024;
+// A wave of frees does not shrink magazines below this.
+constexpr uint32_t kMinWaveCapacity = 30;
+
+uint32_t FirstWanted(SizeClass size_class) {
+  const uint32_t slots = kFirstRefillBytes / kSizeClasses[size_class].slot_bytes;
+  if (slots == 0) return 1;
+  return slots < Magazine::kMinCapacity ? slots : Magazine::kMinCapacity;
+}
+
+constexpr uint32_t Twice(uint32_t capacity) {
+  return capacity >= Magazine::kMaxCapacity ? Magazine::kMaxCapacity : 2 * capacity + 2;
+}
+static_assert(Twice(14) == 30 && Twice(126) == 254);
+
+}  // namespace
+
+void* ThreadCache::AllocateSlow(SizeClass size_class) {
+  Reserve& reserve = reserves_[size_class];
+  if (reserve.previous != nullptr && reserve.previous->count > 0) {
+    SwapMagazines(size_class);
+    return Allocate(size_class);
+  }
+  CentralList& central = central_[size_class];
+  Magazine* empty = Unload(size_class);
+  const uint32_t most = MaxMagazineSlots(size_class);
+  uint32_t wanted = reserve.wanted == 0 ? FirstWanted(size_class) : 2u * reserve.wanted;
+  if (wanted > most) wanted = most;
+  if (reserve.capacity == 0) reserve.capacity = Magazine::kMinCapacity;
+  while (reserve.capacity < wanted) reserve.capacity = static_cast<uint16_t>(Twice(reserve.capacity));
+  if (empty != nullptr && empty->capacity < wanted) {
+    central.DestroyMagazine(empty);
+    empty = nullptr;
+  }
+  if (empty == nullptr) empty = central.MakeMagazine(reserve.capacity);
+  if (empty == nullptr) return nullptr;
+  reserve.wanted = static_cast<uint16_t>(wanted);
+  Load(size_class, central.Refill(empty, wanted));
+  return Allocate(size_class);
+}
+
+bool ThreadCache::MakeRoom(SizeClass size_class) {
+  if (central_ == nullptr) return false;
+  Reserve& reserve = reserves_[size_class];
+  if (reserve.previous != nullptr && reserve.previous->count == 0) return SwapMagazines(size_class);
+  CentralList& central = central_[size_class];
+  if (reserve.capacity == 0) reserve.capacity = Magazine::kMinCapacity;
+  Magazine* empty;
+  if (reserve.previous == nullptr) {
+    empty = central.MakeMagazine(reserve.capacity);
+    if (empty == nullptr) return false;
+  } else {
+    bool drained;
+    empty = central.TakeBack(reserve.previous, reserve.capacity, &drained);
+    if (!drained) {
+      reserve.capacity = static_cast<uint16_t>(Twice(reserve.capacity));
+    } else if (reserve.capacity > kMinWaveCapacity) {
+      reserve.capacity = static_cast<uint16_t>(reserve.capacity / 2 - 1);
+    }
+  }
+  reserve.previous = Unload(size_class);
+  Load(size_class, empty);
+  return true;
+}
+
+void ThreadCache::Flush() {
+  for (SizeClass size_class = 1; size_class < kSizeClassCount; ++size_class) {
+    CentralList& central = central_[size_class];
+    Reserve& reserve = reserves_[size_class];
+    for (Magazine* magazine : {Unload(size_class), reserve.previous}) {
+      if (magazine == nullptr) continue;
+      if (magazine->count > 0) central.Drain(magazine);
+      central.DestroyMagazine(magazine);
+    }
+    reserve = Reserve{};
+  }
+}
+
+size_t ThreadCache::CachedSlots(SizeClass size_class) const {
+  return bins_[size_class].count.load(std::memory_order_relaxed);
+}
+
+void ThreadCache::Load(SizeClass size_class, Magazine* magazine) {
+  Bin& bin = bins_[size_class];
+  const uint32_t most = MaxMagazineSlots(size_class);
+  bin.slots = magazine->slots;
+  bin.limit = magazine->capacity < most ? magazine->capacity : most;
+  bin.count.store(magazine->count, std::memory_order_relaxed);
+}
+
+// The loaded magazine with its count, or null; the bin is empty and full at once then.
+Magazine* ThreadCache::Unload(SizeClass size_class) {
+  Bin& bin = bins_[size_class];
+  if (bin.slots == nullptr) return nullptr;
+  Magazine* magazine = Magazine::Of(bin.slots);
+  magazine->count = bin.count.load(std::memory_order_relaxed);
+  bin.slots = nullptr;
+  bin.limit = 0;
+  bin.count.store(0, std::memory_order_relaxed);
+  return magazine;
+}
+
+bool ThreadCache::SwapMagazines(SizeClass size_class) {
+  Reserve& reserve = reserves_[size_class];
+  Magazine* loaded = Unload(size_class);
+  Load(size_class, reserve.previous);
+  reserve.previous = loaded;
+  return true;
+}
+
+}  // namespace acre

@@ -1,0 +1,95 @@
+#include "allocator/span/chunk.h"
+
+#include <cstring>
+
+#include "os/check.h"
+
+namespace acre {
+
+uint32_t StateRows::Allocate(uint32_t shift) {
+  const uint32_t area = shift - kMinStateShift;
+  const uint32_t row = FindZero(search_from_[area], kChunkPages, [&](uint32_t index) { return taken_[area][index]; });
+  ASSERT(row < kChunkPages);
+  SetBits(taken_[area], row, 1);
+  search_from_[area] = row + 1;
+  return kStateAreas[area] + row * StateRowBytes(shift);
+}
+
+void StateRows::Free(uint32_t shift, uint32_t row_offset) {
+  const uint32_t area = shift - kMinStateShift;
+  const uint32_t row = (row_offset - kStateAreas[area]) / StateRowBytes(shift);
+  ASSERT(TestBit(taken_[area], row));
+  ClearBits(taken_[area], row, 1);
+  if (row < search_from_[area]) search_from_[area] = row;
+}
+
+Span* MakeSpan(Chunk* chunk, uint32_t first, uint32_t pages, SizeClass size_class, Kind kind) {
+  Span* span = &chunk->spans[first];
+  *span = Span{.next = nullptr,
+               .previous = nullptr,
+               .pages = pages,
+               .free_slots = 0,
+               .size_class = size_class,
+               .kind = kind,
+               .bucket = 0,
+               .is_zeroed = false};
+  for (uint32_t number = 0; number < pages; ++number) {
+    chunk->descriptors[first + number] = PageDescriptor(size_class, kind, number);
+  }
+  if (size_class == kLargeClass) return span;
+  const SizeClassInfo& info = kSizeClasses[size_class];
+  span->free_slots = info.slots;
+  chunk->alloc_lines[first] = BitLine{};
+  for (uint32_t page = first; page < first + pages; ++page) {
+    const uint32_t row = chunk->state_rows.Allocate(info.state_shift);
+    std::memset(static_cast<void*>(&chunk->states[row]), kNeverUsed, StateRowBytes(info.state_shift));
+    chunk->page_refs[page] = PageRef(size_class, info.state_shift, row);
+  }
+  return span;
+}
+
+void UnmakeSpan(Span* span) {
+  Chunk* chunk = ChunkOf(span);
+  const uint32_t first = FirstPageOf(span);
+  for (uint32_t page = first; page < first + span->pages; ++page) {
+    chunk->descriptors[page] = PageDescriptor();
+    const PageRef ref = chunk->page_refs[page];
+    if (ref.is_none()) continue;
+    chunk->state_rows.Free(ref.shift(), ref.row_offset());
+    chunk->page_refs[page] = PageRef();
+  }
+  span->size_class = kNoClass;
+}
+
+void ResizeLargeSpan(Span* span, uint32_t pages) {
+  Chunk* chunk = ChunkOf(span);
+  const uint32_t first = FirstPageOf(span);
+  ASSERT(span->size_class == kLargeClass);
+  for (uint32_t number = span->pages; number < pages; ++number) {
+    chunk->descriptors[first + number] = PageDescriptor(kLargeClass, span->kind, number);
+  }
+  for (uint32_t number = pages; number < span->pages; ++number) chunk->descriptors[first + number] = PageDescriptor();
+  span->pages = pages;
+}
+
+void CheckSpan(const Span* span) {
+  Chunk* chunk = ChunkOf(span);
+  const uint32_t first = FirstPageOf(span);
+  CHECK(span->pages > 0);
+  CHECK(span->size_class != kNoClass);
+  const bool is_large = span->size_class == kLargeClass;
+  if (!is_large) {
+    const SizeClassInfo& info = kSizeClasses[span->size_class];
+    CHECK(span->pages == info.span_pages);
+    CHECK(CountBits(AllocBitsOf(span), 0, info.slots) + span->free_slots == info.slots);  // S1
+  }
+  for (uint32_t page = first; page < first + span->pages; ++page) {
+    CHECK(SpanOfPage(chunk, page) == span);                                               // S2
+    CHECK(chunk->pages.IsInUse(page));
+    const PageRef ref = chunk->page_refs[page];
+    CHECK(ref.is_none() == is_large);                                                     // S3
+    CHECK(is_large || ref.size_class() == span->size_class);
+  }
+}
+
+}  // namespace acre

@@ -1,0 +1,41 @@
+#pragma once
+
+// Which chunks of the address space are a heap's: one byte for each 64 MiB of it, 2 MiB of address space of which one os
+// page covers 256 GiB. The byte is read by free for every address and by marking for every word.
+//
+// Written under the page heap's or the huge list's lock when a chunk comes or goes; read by anyone without a lock. An
+// address that a thread may use at all was given to it after the byte was written.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "allocator/base/units.h"
+
+namespace acre {
+
+enum class ChunkUse : uint8_t {
+  kNone,      // Not ours.
+  kPages,     // A chunk of pages: span/chunk.h.
+  kHuge,      // The first chunk of a huge object: heap/huge_list.h.
+  kHugeTail,  // A further chunk of one.
+};
+
+class ChunkTable {
+ public:
+  static constexpr size_t kEntries = size_t{1} << (kAddressBits - kChunkShift);
+
+  ChunkUse Use(uintptr_t address) const {
+    const uintptr_t index = address >> kChunkShift;
+    if (index >= kEntries) [[unlikely]] return ChunkUse::kNone;
+    return uses_[index].load(std::memory_order_relaxed);
+  }
+  bool IsChunk(uintptr_t address) const { return Use(address) == ChunkUse::kPages; }
+
+  void Set(uintptr_t base, ChunkUse use) { uses_[base >> kChunkShift].store(use, std::memory_order_release); }
+
+ private:
+  std::atomic<ChunkUse> uses_[kEntries]{};
+};
+
+}  // namespace acre
