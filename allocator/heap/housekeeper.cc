@@ -1,7 +1,6 @@
 #include "allocator/heap/housekeeper.h"
 
 #include "os/clock.h"
-#include "os/thread.h"
 
 namespace acre {
 
@@ -28,13 +27,19 @@ void Housekeeper::PokeSlow() {
 
 void Housekeeper::Run(void* self) {
   auto* keeper = static_cast<Housekeeper*>(self);
-  os::Event never;
   for (uint32_t idle_ticks = 0; idle_ticks < kIdleTicks;) {
-    never.Wait(kTickNs);
+    if (keeper->stop_.Wait(kTickNs)) break;
     const size_t released = keeper->heap_.ReleaseIdle(os::MonotonicNs());
     idle_ticks = released == 0 ? idle_ticks + 1 : 0;
   }
+  // The last access: a heap may be destroyed from here on.
   keeper->is_running_.store(false, std::memory_order_release);
+}
+
+void Housekeeper::Stop() {
+  may_start_thread_ = false;
+  stop_.Signal();
+  while (is_running_.load(std::memory_order_acquire)) os::YieldThread();
 }
 
 }  // namespace acre

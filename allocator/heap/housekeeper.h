@@ -15,6 +15,7 @@
 
 #include "allocator/base/units.h"
 #include "allocator/heap/span_heap.h"
+#include "os/thread.h"
 
 namespace acre {
 
@@ -32,10 +33,11 @@ class Housekeeper {
     if (heap_.page_heap().dirty_bytes() >= kSomeBytes) [[unlikely]] PokeSlow();
   }
 
+  // Ends the thread, if there is one, and waits for it; none is started any more.
+  void Stop();
+
   // In a forked child: the thread is gone.
   void ForgetThread() { is_running_.store(false, std::memory_order_relaxed); }
-
-  bool is_running() const { return is_running_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr size_t kSomeBytes = 16 * kMiB;
@@ -48,6 +50,7 @@ class Housekeeper {
 
   SpanHeap& heap_;
   bool may_start_thread_ = true;
+  os::Event stop_;
   std::atomic<bool> is_running_{false};
   std::atomic<uint64_t> seen_ns_{0};  // When some dirty memory was first seen; 0: not now.
   std::atomic<uint64_t> last_tick_ns_{0};

@@ -46,7 +46,7 @@ constexpr std::array<SizeClassInfo, kSizeClassCount> MakeInfos() {
                      .reciprocal = static_cast<uint32_t>(((uint64_t{1} << 32) + bytes - 1) / bytes),
                      .slots = static_cast<uint16_t>(pages * kPageBytes / bytes),
                      .span_pages = static_cast<uint8_t>(pages),
-                     .state_shift = static_cast<uint8_t>(floor_log2 < 11 ? floor_log2 : 11)};
+                     .state_shift = static_cast<uint8_t>(floor_log2 < 10 ? floor_log2 : 10)};
   }
   return infos;
 }
@@ -69,10 +69,15 @@ alignas(64) inline constexpr auto kCoarseIndex = MakeIndex<(kMaxSmallBytes >> kC
 
 alignas(64) inline constexpr std::array<SizeClassInfo, kSizeClassCount> kSizeClasses = size_internal::MakeInfos();
 
+// Sizes for which ClassForSize is one table look-up.
+inline constexpr size_t kMaxFineBytes = size_internal::kFineBytes;
+
+constexpr SizeClass ClassForFineSize(size_t bytes) { return size_internal::kFineIndex[(bytes + 15) >> 4]; }
+
 // The smallest class whose slots hold `bytes`, which is at most kMaxSmallBytes. Zero bytes take the first class.
 constexpr SizeClass ClassForSize(size_t bytes) {
   using namespace size_internal;
-  if (bytes <= kFineBytes) [[likely]] return kFineIndex[(bytes + 15) >> kFineShift];
+  if (bytes <= kFineBytes) [[likely]] return ClassForFineSize(bytes);
   return kCoarseIndex[(bytes + 127) >> kCoarseShift];
 }
 

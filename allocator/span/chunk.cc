@@ -15,9 +15,9 @@ uint32_t StateRows::Allocate(uint32_t shift) {
   return kStateAreas[area] + row * StateRowBytes(shift);
 }
 
-void StateRows::Free(uint32_t shift, uint32_t row_offset) {
+void StateRows::Free(uint32_t shift, size_t row_offset) {
   const uint32_t area = shift - kMinStateShift;
-  const uint32_t row = (row_offset - kStateAreas[area]) / StateRowBytes(shift);
+  const uint32_t row = (static_cast<uint32_t>(row_offset) - kStateAreas[area]) / StateRowBytes(shift);
   ASSERT(TestBit(taken_[area], row));
   ClearBits(taken_[area], row, 1);
   if (row < search_from_[area]) search_from_[area] = row;

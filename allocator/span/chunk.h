@@ -86,7 +86,8 @@ inline Span* SpanOfPage(Chunk* chunk, uint32_t page) {
 
 // The state byte of a slot at `address`, whose page has the reference `ref`.
 inline SlotState& StateOf(Chunk* chunk, PageRef ref, uintptr_t address) {
-  return chunk->states[ref.row_offset() + ((address & (kPageBytes - 1)) >> ref.shift())];
+  const uint32_t offset = static_cast<uint32_t>(address) & (kPageBytes - 1);
+  return chunk->states[ref.row_offset() + (offset >> ref.shift())];
 }
 
 struct Slot {

@@ -49,8 +49,8 @@ using namespace acre;
 using namespace acre::compat;
 
 ACRE_EXPORT void* malloc(size_t bytes) {
-  if (bytes <= kMaxSmallBytes) [[likely]] {
-    if (void* slot = thread_cache->Allocate(ClassForSize(bytes))) [[likely]] return slot;
+  if (bytes <= kMaxFineBytes) [[likely]] {
+    if (void* slot = thread_cache->Allocate(ClassForFineSize(bytes))) [[likely]] return slot;
   }
   return AllocateSlow(bytes);
 }
