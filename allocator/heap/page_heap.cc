@@ -131,6 +131,7 @@ bool PageHeap::ExtendChunk(ChunkRecord& record, uint32_t pages, Density density)
   }
   const bool is_dense = density == Density::kFilled || used_bytes() >= huge_page_threshold_;
   if (is_dense && record.wants_huge_pages && huge_page_threshold_ != SIZE_MAX) space_.AdviseHugePages(base, bytes, true);
+  growths_.store(growths_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   chunk_pages.Extend(chunk_pages.limit() + static_cast<uint32_t>(bytes / kPageBytes));
   return true;
 }

@@ -61,6 +61,10 @@ class PageHeap {
   size_t ReleaseIdle(uint64_t now_ns);
   size_t ReleaseAll();
 
+  // How often the heap has grown: a caller that sees it change gives back what it keeps idle, so that the next growth
+  // may not be needed.
+  uint32_t growths() const { return growths_.load(std::memory_order_relaxed); }
+
   size_t dirty_bytes() const { return dirty_pages_.load(std::memory_order_relaxed) * kPageBytes; }
   size_t used_bytes() const { return used_pages_.load(std::memory_order_relaxed) * kPageBytes; }
   PageHeapStats stats();
@@ -127,6 +131,7 @@ class PageHeap {
   uint32_t chunk_capacity_ = 0;
   std::atomic<size_t> dirty_pages_{0};
   std::atomic<size_t> used_pages_{0};
+  std::atomic<uint32_t> growths_{0};
   size_t large_pages_ = 0;
   size_t large_spans_ = 0;
   size_t released_bytes_ = 0;

@@ -11,6 +11,7 @@
 //
 // Threads: any, each with its ThreadCache. Allocation failure is a null pointer; nothing is lost then.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -96,6 +97,7 @@ class SpanHeap {
   }
   void* AllocateSmall(ThreadCache& cache, SizeClass size_class);
   void* AllocateLarge(size_t bytes, size_t alignment, bool* is_zeroed);
+  void TrimAfterGrowth(ThreadCache& cache);
   void FreeSlow(ThreadCache& cache, void* object);
   Span* FindLarge(uintptr_t address) const;
   void* MoveTo(ThreadCache& cache, void* object, size_t old_bytes, size_t bytes);
@@ -107,6 +109,7 @@ class SpanHeap {
   ChunkSpace chunk_space_{space_, table_};
   PageHeap page_heap_{space_, chunk_space_, table_};
   mutable HugeList huge_list_{space_, chunk_space_, metadata_};
+  std::atomic<uint32_t> seen_growths_{0};  // Of the page heap, at the last trim.
   alignas(64) Central central_storage_[kSizeClassCount];
   os::Mutex caches_mutex_{kThreadListRank};
   List<ThreadCache> caches_;  // Guarded by caches_mutex_.

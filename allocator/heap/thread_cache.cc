@@ -71,6 +71,16 @@ bool ThreadCache::MakeRoom(SizeClass size_class) {
   return true;
 }
 
+void ThreadCache::Trim() {
+  for (SizeClass size_class = 1; size_class < kSizeClassCount; ++size_class) {
+    Magazine* magazine = reserves_[size_class].previous;
+    if (magazine == nullptr) continue;
+    if (magazine->count > 0) central_[size_class].Drain(magazine);
+    central_[size_class].DestroyMagazine(magazine);
+    reserves_[size_class].previous = nullptr;
+  }
+}
+
 void ThreadCache::Flush() {
   for (SizeClass size_class = 1; size_class < kSizeClassCount; ++size_class) {
     CentralList& central = central_[size_class];

@@ -75,6 +75,9 @@ class ThreadCache {
   // Makes room in the class's bin. False when there is no memory for it; then the slot goes to the central list.
   bool MakeRoom(SizeClass size_class);
 
+  // Gives back what is in the magazines that are not loaded.
+  void Trim();
+
   // Gives everything back; the cache is as new.
   void Flush();
 

@@ -10,7 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "allocator/compat/malloc/process_heap.h"
+#include "allocator/compat/malloc/fast_path.h"
+#include "arch/memory.h"
 #include "os/memory_calls.h"
 
 #define ACRE_EXPORT extern "C" __attribute__((visibility("default")))
@@ -38,8 +39,9 @@ void* AllocateZeroed(size_t bytes) {
 void* Reallocate(void* object, size_t bytes) {
   SpanHeap& heap = *ProcessHeap();
   void* moved = heap.Reallocate(OpenThreadCache(heap), object, bytes);
+  if (moved == nullptr) return OutOfMemory();
   AfterSlowFree();
-  return moved != nullptr ? moved : OutOfMemory();
+  return moved;
 }
 
 }  // namespace
@@ -48,27 +50,26 @@ void* Reallocate(void* object, size_t bytes) {
 using namespace acre;
 using namespace acre::compat;
 
-ACRE_EXPORT void* malloc(size_t bytes) {
-  if (bytes <= kMaxFineBytes) [[likely]] {
-    if (void* slot = thread_cache->Allocate(ClassForFineSize(bytes))) [[likely]] return slot;
-  }
-  return AllocateSlow(bytes);
-}
+ACRE_EXPORT void* malloc(size_t bytes) { return Malloc(bytes); }
 
-ACRE_EXPORT void free(void* object) {
-  if (!thread_cache->Free(process_table, object)) [[unlikely]] FreeSlow(object);
-}
+ACRE_EXPORT void free(void* object) { Free(object); }
 
 ACRE_EXPORT void* calloc(size_t count, size_t bytes) {
   size_t total;
   if (__builtin_mul_overflow(count, bytes, &total)) return OutOfMemory();
+  if (total <= kMaxFineBytes) [[likely]] {
+    if (void* slot = thread_cache->Allocate(ClassForFineSize(total))) [[likely]] {
+      arch::Clear(slot, total);
+      return slot;
+    }
+  }
   return AllocateZeroed(total);
 }
 
 ACRE_EXPORT void* realloc(void* object, size_t bytes) {
-  if (object == nullptr) return malloc(bytes);
+  if (object == nullptr) return Malloc(bytes);
   if (bytes == 0) {
-    free(object);
+    Free(object);
     return nullptr;
   }
   return Reallocate(object, bytes);
@@ -81,8 +82,8 @@ ACRE_EXPORT void* reallocarray(void* object, size_t count, size_t bytes) {
 }
 
 // C23: the size is a hint that is not needed here.
-ACRE_EXPORT void free_sized(void* object, size_t) { free(object); }
-ACRE_EXPORT void free_aligned_sized(void* object, size_t, size_t) { free(object); }
+ACRE_EXPORT void free_sized(void* object, size_t) { Free(object); }
+ACRE_EXPORT void free_aligned_sized(void* object, size_t, size_t) { Free(object); }
 
 ACRE_EXPORT void* aligned_alloc(size_t alignment, size_t bytes) {
   if (!IsPowerOfTwo(alignment)) {

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "allocator/base/units.h"
+#include "allocator/compat/malloc/fast_path.h"
 #include "os/check.h"
 
 #define ACRE_EXPORT __attribute__((visibility("default")))
@@ -18,10 +19,13 @@ namespace std {
 extern "C" __attribute__((weak, visibility("default"))) std::new_handler acre_get_new_handler() __asm__(
     "_ZSt15get_new_handlerv");
 
+using namespace acre;
+using namespace acre::compat;
+
 namespace {
 
 void* Allocate(size_t bytes, size_t alignment) {
-  return alignment <= acre::kSlotAlignment ? std::malloc(bytes) : std::aligned_alloc(alignment, bytes);
+  return alignment <= kSlotAlignment ? Malloc(bytes) : std::aligned_alloc(alignment, bytes);
 }
 
 // Calls the new-handler until there is memory, as the standard says. Null when there is no handler (any more).
@@ -37,17 +41,25 @@ void* Allocate(size_t bytes, size_t alignment) {
 [[gnu::cold]] [[gnu::noinline]] void* RetryOrThrow(size_t bytes, size_t alignment) {
   if (void* object = Retry(bytes, alignment)) return object;
   if (std::__throw_bad_alloc != nullptr) std::__throw_bad_alloc();
-  acre::os::Fatal("operator new: no memory for ", bytes, " bytes");
+  os::Fatal("operator new: no memory for ", bytes, " bytes");
 }
 
+[[gnu::noinline]] void* NewSlow(size_t bytes) {
+  void* object = AllocateSlow(bytes);
+  return object != nullptr ? object : RetryOrThrow(bytes, kSlotAlignment);
+}
+
+// The fast path of Malloc, with a slow path that does not return null.
 inline void* New(size_t bytes) {
-  void* object = std::malloc(bytes);
-  return object != nullptr ? object : RetryOrThrow(bytes, acre::kSlotAlignment);
+  if (bytes <= kMaxFineBytes) [[likely]] {
+    if (void* slot = thread_cache->Allocate(ClassForFineSize(bytes))) [[likely]] return slot;
+  }
+  return NewSlow(bytes);
 }
 
 inline void* NewOrNull(size_t bytes) {
-  void* object = std::malloc(bytes);
-  return object != nullptr ? object : Retry(bytes, acre::kSlotAlignment);
+  void* object = Malloc(bytes);
+  return object != nullptr ? object : Retry(bytes, kSlotAlignment);
 }
 
 inline void* NewAligned(size_t bytes, std::align_val_t alignment) {
@@ -75,15 +87,15 @@ ACRE_EXPORT void* operator new[](size_t bytes, std::align_val_t alignment, const
   return NewAlignedOrNull(bytes, alignment);
 }
 
-ACRE_EXPORT void operator delete(void* object) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete[](void* object) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete(void* object, const std::nothrow_t&) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete[](void* object, const std::nothrow_t&) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete(void* object, size_t) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete[](void* object, size_t) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete(void* object, std::align_val_t) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete[](void* object, std::align_val_t) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete(void* object, size_t, std::align_val_t) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete[](void* object, size_t, std::align_val_t) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete(void* object, std::align_val_t, const std::nothrow_t&) noexcept { std::free(object); }
-ACRE_EXPORT void operator delete[](void* object, std::align_val_t, const std::nothrow_t&) noexcept { std::free(object); }
+ACRE_EXPORT void operator delete(void* object) noexcept { Free(object); }
+ACRE_EXPORT void operator delete[](void* object) noexcept { Free(object); }
+ACRE_EXPORT void operator delete(void* object, const std::nothrow_t&) noexcept { Free(object); }
+ACRE_EXPORT void operator delete[](void* object, const std::nothrow_t&) noexcept { Free(object); }
+ACRE_EXPORT void operator delete(void* object, size_t) noexcept { Free(object); }
+ACRE_EXPORT void operator delete[](void* object, size_t) noexcept { Free(object); }
+ACRE_EXPORT void operator delete(void* object, std::align_val_t) noexcept { Free(object); }
+ACRE_EXPORT void operator delete[](void* object, std::align_val_t) noexcept { Free(object); }
+ACRE_EXPORT void operator delete(void* object, size_t, std::align_val_t) noexcept { Free(object); }
+ACRE_EXPORT void operator delete[](void* object, size_t, std::align_val_t) noexcept { Free(object); }
+ACRE_EXPORT void operator delete(void* object, std::align_val_t, const std::nothrow_t&) noexcept { Free(object); }
+ACRE_EXPORT void operator delete[](void* object, std::align_val_t, const std::nothrow_t&) noexcept { Free(object); }
