@@ -62,15 +62,27 @@ Status ChunkSpace::Extend(os::Reservation* reservation, ChunkUse use) {
   return Status::kOk;
 }
 
-void ChunkSpace::Release(const os::Reservation& reservation, size_t prepared_bytes, size_t ready_bytes) {
+void ChunkSpace::Release(const os::Reservation& reservation, uintptr_t prepared_base, size_t prepared_bytes,
+                         size_t ready_bytes) {
   os::MutexLock lock(mutex_);
   Enter(reservation, ChunkUse::kNone, ChunkUse::kNone);
+  if (!reservation.is_mapped && prepared_bytes != 0) {
+    // What lies around the prepared part may be someone else's: that part goes first, counted as if all were ready.
+    space_.Use(prepared_base, prepared_bytes - ready_bytes);
+    ready_bytes = prepared_bytes;
+    if (space_.Fault(reservation, prepared_base, prepared_bytes) == Status::kOk) {
+      prepared_bytes = 0;
+      ready_bytes = 0;
+    } else {
+      return;  // No mappings left to split it with: the memory is lost, which is all that can be done.
+    }
+  }
   space_.Release(reservation, prepared_bytes, ready_bytes);
   if (reservation.base >= kFirstHint && reservation.base < hint_) hint_ = reservation.base;
 }
 
 void ChunkSpace::Abandon(const os::Reservation& reservation) {
-  Release(reservation, 0, 0);
+  ReleaseUnused(reservation);
   os::MutexLock lock(mutex_);
   if (hint_ < reservation.limit) hint_ = reservation.limit;
 }

@@ -31,8 +31,9 @@ class ChunkSpace {
   // Reserves the chunk right behind a reservation, which grows by it. kConflict if it is taken.
   Status Extend(os::Reservation* reservation, ChunkUse use);
 
-  // `prepared_bytes` and `ready_bytes` of it were in these states.
-  void Release(const os::Reservation& reservation, size_t prepared_bytes, size_t ready_bytes);
+  // The bytes from `prepared_base` on were prepared, `ready_bytes` of them ready.
+  void Release(const os::Reservation& reservation, uintptr_t prepared_base, size_t prepared_bytes, size_t ready_bytes);
+  void ReleaseUnused(const os::Reservation& reservation) { Release(reservation, reservation.base, 0, 0); }
 
   // Gives up a reservation that turned out to be someone else's; it is not tried again.
   void Abandon(const os::Reservation& reservation);

@@ -35,7 +35,7 @@ HugeObject* HugeList::Make(size_t bytes, size_t alignment, size_t room) {
       return object;
     }
     if (status != Status::kConflict) {
-      chunk_space_.Release(object->reservation, 0, 0);
+      chunk_space_.ReleaseUnused(object->reservation);
       break;
     }
     chunk_space_.Abandon(object->reservation);
@@ -48,7 +48,7 @@ void HugeList::Unmake(HugeObject* object) {
   objects_.Remove(object);
   --stats_.objects;
   stats_.bytes -= object->bytes;
-  chunk_space_.Release(object->reservation, object->bytes, object->bytes);
+  chunk_space_.Release(object->reservation, object->base, object->bytes, object->bytes);
   metadata_.Free(object, sizeof(HugeObject));
 }
 
@@ -94,6 +94,7 @@ void* HugeList::Resize(uintptr_t address, size_t bytes) {
     Unmake(moved);
     return nullptr;
   }
+  space_.Use(object->base, object->bytes);  // It holds nothing now, but is released as what it was.
   Unmake(object);
   return reinterpret_cast<void*>(moved->base);
 }

@@ -146,7 +146,7 @@ bool PageHeap::AddChunk() {
     if (status == Status::kOk) break;
     // A reservation that is not mapped (under a limit on address space) is verified only now.
     if (status != Status::kConflict) {
-      chunk_space_.Release(reservation, 0, 0);
+      chunk_space_.ReleaseUnused(reservation);
       return false;
     }
     chunk_space_.Abandon(reservation);
@@ -287,7 +287,7 @@ void PageHeap::ReleaseChunks() {
     const size_t prepared = size_t{chunk_pages.limit()} * kPageBytes;
     const size_t used = chunk_pages.limit() - kFirstPage - chunk_pages.free_pages();
     const size_t ready = (used + chunk_pages.dirty_pages()) * kPageBytes;
-    chunk_space_.Release(record.reservation, prepared, ready);
+    chunk_space_.Release(record.reservation, record.reservation.base, prepared, ready);
   }
   if (chunks_ != nullptr) space_.FreeMetadata(chunks_, chunk_capacity_ * sizeof(ChunkRecord));
   chunks_ = nullptr;

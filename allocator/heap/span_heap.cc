@@ -212,6 +212,7 @@ void* SpanHeap::MoveTo(ThreadCache& cache, void* object, size_t old_bytes, size_
     const auto to = reinterpret_cast<uintptr_t>(moved);
     if (is_zeroed && kept >= kMovePagesBytes && space_.MovePages(from, to, AlignDown(kept, kPageBytes)) == Status::kOk) {
       const size_t done = AlignDown(kept, kPageBytes);
+      space_.Use(from, done);  // The old block holds nothing now, but is freed like any other.
       arch::Move(reinterpret_cast<void*>(to + done), reinterpret_cast<void*>(from + done), kept - done);
       Free(cache, object);
       return moved;

@@ -1,0 +1,17 @@
+# Says at configure time, in one sentence, where Acre does not run yet; else the first sign would be a page of errors.
+
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  message(FATAL_ERROR "acre: no port to ${CMAKE_SYSTEM_NAME} yet, only to Linux; a port is a folder in os/")
+endif()
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+  message(FATAL_ERROR "acre: no port to the CPU ${CMAKE_SYSTEM_PROCESSOR} yet, only to x86_64; a port is a folder in arch/")
+endif()
+if(NOT CMAKE_SIZEOF_VOID_P EQUAL 8)
+  message(FATAL_ERROR "acre: pointers of ${CMAKE_SIZEOF_VOID_P} bytes are not supported yet, only of 8")
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
+  message(FATAL_ERROR "acre: g++ ${CMAKE_CXX_COMPILER_VERSION} is too old, at least 12 is needed")
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+  message(FATAL_ERROR "acre: clang++ ${CMAKE_CXX_COMPILER_VERSION} is too old, at least 14 is needed")
+endif()

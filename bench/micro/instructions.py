@@ -1,0 +1,65 @@
+"""Counts the instructions of one malloc and free of 32 bytes on each preloaded allocator.
+
+Times on a shared machine move by tens of percents; instructions do not. Callgrind runs instructions_probe with two counts of
+blocks, and the difference of the two divided by the difference of the counts is what one pair takes, start-up cancelled. The
+loop and the jump through the linkage table are in it; the row "loop" shows the loop alone.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "report"))
+# The report's modules are found through the line above.
+import contenders  # noqa: E402
+from failure import Failure  # noqa: E402
+
+MODES = ("lifo", "batch", "reverse", "loop")
+FEW, MANY = 50_000, 150_000  # Blocks: whole batches, and enough that caches are filled in both runs.
+COLLECTED = re.compile(r"Collected : (\d+)")
+
+
+def collected(program, mode, count, allocator):
+    """Instructions of one whole run."""
+    environment = {**os.environ, **allocator.environment()}
+    run = subprocess.run([contenders.command("valgrind"), "--tool=callgrind", "--callgrind-out-file=/dev/null", program, mode, str(count)],
+                         env=environment, capture_output=True, text=True, timeout=300, check=False)
+    found = COLLECTED.search(run.stderr)
+    if run.returncode != 0 or not found:
+        raise Failure(f"callgrind of {mode} on {allocator.name} ended with {run.returncode}: {run.stderr.strip()[-200:]}")
+    return int(found.group(1))
+
+
+def per_pair(program, mode, allocator):
+    return (collected(program, mode, MANY, allocator) - collected(program, mode, FEW, allocator)) / (MANY - FEW)
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", metavar="DIR", help="the build directory (default: build/release)")
+    parser.add_argument("--allocators", metavar="A,B", help=f"only these of {', '.join(contenders.ALL)}; jemalloc is always in")
+    parser.add_argument("--json", metavar="FILE", help="also write the counts there")
+    options = parser.parse_args(arguments)
+    build = contenders.build_directory(options.build)
+    allocators = contenders.find_allocators(options.allocators.split(",") if options.allocators else None, build,
+                                            lambda text: print(text, file=sys.stderr))
+    program = contenders.built(build, "instructions_probe")
+    print("Instructions for one malloc and free of 32 bytes\n" + " " * 12 + "".join(mode.rjust(10) for mode in MODES))
+    counts = {}
+    for allocator in allocators:
+        counts[allocator.name] = {mode: per_pair(program, mode, allocator) for mode in MODES}
+        print(allocator.name.ljust(12) + "".join(f"{counts[allocator.name][mode]:10.1f}" for mode in MODES), flush=True)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(counts, file, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failure as failure:
+        print(f"instructions.py: {failure}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,139 @@
+"""The main job: real interpreters run real programs on each allocator in turn, and the costs are compared.
+
+bench/run installs what is needed, builds, and starts this. Standard output gets the tables; standard error the progress.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+import bindings
+import contenders
+import jobs
+import machine
+import programs
+import summary
+import table
+from failure import Failure
+from sample import Launcher
+
+DEFAULT_REPETITIONS = 5
+FULL_REPETITIONS = 15
+BUDGET_SECONDS = 250  # For the programs of a default run, which with checks and starts shall end within five minutes.
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--full", action="store_true", help=f"{FULL_REPETITIONS} repetitions instead of {DEFAULT_REPETITIONS}")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="this many repetitions")
+    parser.add_argument("--only", action="append", metavar="NAME",
+                        help="only this interpreter (lua), program (trees) or both (\"lua trees\"); may be repeated")
+    parser.add_argument("--allocators", metavar="A,B",
+                        help=f"only these of {', '.join(contenders.ALL)}; jemalloc is always in, and '{contenders.CANARY}' is "
+                        "jemalloc once more, to show the noise")
+    parser.add_argument("--build", metavar="DIR", help="the build directory with libacre_malloc.so (default: build/release)")
+    parser.add_argument("--out", metavar="DIR", default=os.path.join(contenders.ROOT, "bench", "results"),
+                        help="where results go (default: bench/results)")
+    parser.add_argument("--list", action="store_true", help="name the programs and end")
+    parser.add_argument("--micro", action="store_true", help="the costs of single calls (bench/micro) instead of interpreters")
+    parser.add_argument("--memory", action="store_true", help="with --micro: also memory after a burst and with 1000 threads")
+    options = parser.parse_args(arguments)
+    if options.repetitions is not None and options.repetitions < 1:
+        parser.error("--repetitions must be at least 1")
+    return options
+
+
+def measure(options):
+    """Runs everything that was chosen and returns the result that is written as JSON."""
+    chosen = programs.choose(options.only)
+    build = contenders.build_directory(options.build)
+    names = options.allocators.split(",") if options.allocators else None
+    allocators = contenders.find_allocators(names, build, say)
+    interpreters = list(dict.fromkeys(program.interpreter for program in chosen))
+    if any(interpreter.is_server for interpreter in interpreters):
+        contenders.command("redis-benchmark")
+    launcher = Launcher(contenders.built(build, "measure"))
+    probe = contenders.built(build, "start_probe")
+    facts = machine.describe()
+    repetitions = options.repetitions or (FULL_REPETITIONS if options.full else DEFAULT_REPETITIONS)
+    say(f"{len(chosen)} programs, {len(allocators)} allocators, {repetitions} repetitions")
+    bindings.check_all(interpreters, allocators, say)
+    budget = float("inf") if options.full or options.repetitions else BUDGET_SECONDS
+    rows, repetitions = jobs.run_programs(chosen, allocators, launcher, repetitions, budget, say)
+    starts = jobs.run_starts([("a small C program", [probe]), ("/bin/true", ["/bin/true"])], allocators, launcher)
+    columns = [allocator.name for allocator in allocators]
+    return {
+        "machine": facts,
+        "repetitions": repetitions,
+        "baseline": contenders.BASELINE,
+        "allocators": {a.name: {"path": a.path, "version": contenders.version(a.path)} for a in allocators},
+        "interpreters": {i.name: {"path": contenders.command(i.program), "environment": i.environment,
+                                  "version": contenders.version(contenders.command(i.program))} for i in interpreters},
+        "rows": rows,
+        "starts": starts,
+        "summary": summary.summarise(rows, columns),
+    }
+
+
+def report(result):
+    """Prints the tables and verdicts."""
+    names = list(result["allocators"])
+    print(machine.line(result["machine"]))
+    for metric in ("wall_s", "cpu_s", "rss_mib"):
+        print("\n" + table.metric_table(result["rows"], names, result["summary"], metric))
+    print("\n" + table.start_table(result["starts"], names) + "\n")
+    for line in summary.verdicts(result["summary"], len(result["rows"])) + summary.start_verdicts(result["starts"]):
+        print(line)
+
+
+def draw(result_path, folder):
+    """Draws the picture with whichever Python has Matplotlib: Debian's package installs it for /usr/bin/python3."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plot.py")
+    pythons = [sys.executable] + ["/usr/bin/python3"] * (sys.executable != "/usr/bin/python3")
+    for python in pythons:
+        if subprocess.run([python, "-c", "import matplotlib"], capture_output=True, check=False).returncode == 0:
+            run = subprocess.run([python, script, result_path, folder], capture_output=True, text=True, check=False)
+            if run.returncode != 0:
+                raise Failure("the picture could not be drawn: " + run.stderr.strip()[-300:])
+            return run.stdout.split("\n")[:-1]
+    raise Failure("Matplotlib is not installed, so there is no picture: apt-get install python3-matplotlib")
+
+
+def main(arguments):
+    options = parse(arguments)
+    if options.list:
+        print("\n".join(program.title for program in programs.all_programs()))
+        return 0
+    if options.micro:
+        compare = os.path.join(contenders.ROOT, "bench", "micro", "compare.py")
+        passed = [argument for argument in arguments if argument != "--micro"]
+        return subprocess.run([sys.executable, compare, *passed], check=False).returncode
+    result = measure(options)
+    os.makedirs(options.out, exist_ok=True)
+    path = os.path.join(options.out, "interpreters.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+    report(result)
+    print(f"\nResults: {path}")
+    for picture in draw(path, options.out):
+        print(f"Picture: {picture}")
+    failed = summary.failures(result["rows"]) + summary.failures(result["starts"])
+    for line in failed:
+        say(line)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failure as failure:
+        say(f"bench/run: {failure}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("\nbench/run: stopped")
+        sys.exit(130)
