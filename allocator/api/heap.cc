@@ -26,7 +26,7 @@ Heap::Heap(const HeapOptions& options) : impl_(nullptr) {
   if (map.error != 0) return;
   auto* table = reinterpret_cast<ChunkTable*>(map.address + impl_bytes);
   impl_ = new (reinterpret_cast<void*>(map.address)) Impl(*table);
-  impl_->heap.page_heap().set_huge_page_threshold(options.huge_page_threshold_bytes);
+  impl_->heap.set_huge_page_threshold(options.huge_page_threshold_bytes);
   impl_->housekeeper.set_may_start_thread(options.may_start_thread);
 }
 

@@ -194,14 +194,18 @@ CentralStats CentralList::stats() {
 
 void CentralList::CheckInvariants() {
   os::MutexLock lock(mutex_);
+  size_t free_slots = 0;
   for (uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
     for (const Span* span = partial_[bucket].first(); span != nullptr; span = span->next) {
       CheckSpan(span);
       CHECK(span->bucket == bucket);
       CHECK(BucketOf(span) == bucket);  // C1
       CHECK(span->size_class == size_class_);
+      CHECK(span->free_slots > 0);
+      free_slots += span->free_slots;
     }
   }
+  CHECK(free_slots == free_slots_);
   size_t magazines = 0;
   size_t slots = 0;
   for (const Magazine* magazine = depot_; magazine != nullptr; magazine = magazine->next) {
@@ -209,12 +213,14 @@ void CentralList::CheckInvariants() {
     slots += magazine->count;
     for (uint32_t i = 0; i < magazine->count; ++i) {
       const auto address = reinterpret_cast<uintptr_t>(magazine->slots[i]);
-      const Chunk* chunk = ChunkOf(address);
+      Chunk* chunk = ChunkOf(address);
       const Span* span = SpanOfPage(ChunkOf(address), PageOf(address));
       CHECK(span != nullptr);
       CHECK(span->size_class == size_class_);
       CHECK(TestBit(AllocBitsOf(span), SlotAt(info(), static_cast<uint32_t>(address - BaseOf(span)))));  // C2
-      CHECK(chunk->page_refs[PageOf(address)].size_class() == size_class_);
+      const PageRef ref = chunk->page_refs[PageOf(address)];
+      CHECK(ref.size_class() == size_class_);
+      CHECK(StateOf(chunk, ref, address).load(std::memory_order_relaxed) != LiveState(address));  // C2
     }
   }
   CHECK(magazines == depot_magazines_);

@@ -17,6 +17,15 @@
 #include "os/address_space.h"
 #include "os/mutex.h"
 
+// Under a sanitizer with shadow memory: GCC's names for it, and clang's.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ACRE_HAS_SHADOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define ACRE_HAS_SHADOW 1
+#endif
+#endif
+
 namespace acre {
 
 class ChunkSpace {
@@ -54,7 +63,7 @@ class ChunkSpace {
   ChunkTable& table_;
   os::Mutex mutex_{kChunkSpaceRank};
   uintptr_t hint_ = kFirstHint;  // Guarded by mutex_. Chunks below are ours, or were in conflict.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(ACRE_HAS_SHADOW)
   uint32_t refusals_ = kMaxRefusals;  // Their shadow memory lies there [HAZARDS C10].
 #else
   uint32_t refusals_ = 0;  // Guarded by mutex_.

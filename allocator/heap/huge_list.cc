@@ -15,7 +15,7 @@ void* HugeList::Allocate(size_t bytes, size_t alignment) {
 
 // A new object of `bytes`, in a reservation that has room for `room` bytes.
 HugeObject* HugeList::Make(size_t bytes, size_t alignment, size_t room) {
-  if (room > (size_t{1} << kAddressBits) || alignment > (size_t{1} << kAddressBits)) return nullptr;
+  if (room > kMaxBytes || alignment > kMaxBytes) return nullptr;
   auto* object = static_cast<HugeObject*>(metadata_.Allocate(sizeof(HugeObject)));
   if (object == nullptr) return nullptr;
   new (object) HugeObject{};
@@ -74,6 +74,7 @@ bool HugeList::Free(uintptr_t address) {
 }
 
 void* HugeList::Resize(uintptr_t address, size_t bytes) {
+  if (bytes > kMaxBytes) return nullptr;
   const size_t rounded = AlignUp(bytes, os::OsPageBytes());
   os::MutexLock lock(mutex_);
   HugeObject* object = FindLocked(address);
@@ -100,15 +101,17 @@ void* HugeList::Resize(uintptr_t address, size_t bytes) {
 }
 
 bool HugeList::GrowInPlace(HugeObject* object, size_t bytes) {
+  // Each further chunk is a system call: what becomes much larger gets a new reservation at once.
+  const size_t room = object->reservation.limit - object->base;
+  if (bytes > room && bytes - room > object->reservation.bytes()) return false;
   while (object->reservation.limit - object->base < bytes) {
     if (chunk_space_.Extend(&object->reservation, ChunkUse::kHugeTail) != Status::kOk) return false;
   }
-  // Huge pages are only tried where whole ones fit: the object is being filled as it grows.
   const uintptr_t end = object->base + object->bytes;
   const size_t added = bytes - object->bytes;
   if (space_.Prepare(object->reservation, end, added, "acre: huge object") != Status::kOk) return false;
   space_.Use(end, added);
-  space_.AdviseHugePages(end, added, true);
+  if (wants_huge_pages_) space_.AdviseHugePages(end, added, true);  // It is being filled as it grows.
   object->bytes = bytes;
   stats_.bytes += added;
   return true;

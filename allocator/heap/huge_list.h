@@ -40,6 +40,9 @@ class HugeList {
   HugeList(const HugeList&) = delete;
   HugeList& operator=(const HugeList&) = delete;
 
+  // Whether objects that grow ask for huge pages.
+  void set_wants_huge_pages(bool wants) { wants_huge_pages_ = wants; }
+
   // Zeroed memory aligned to `alignment` (a power of two). Null when there is none.
   [[nodiscard]] void* Allocate(size_t bytes, size_t alignment);
 
@@ -59,6 +62,8 @@ class HugeList {
   os::Mutex& mutex() { return mutex_; }
 
  private:
+  static constexpr size_t kMaxBytes = size_t{1} << kAddressBits;
+
   HugeObject* FindLocked(uintptr_t address);
   HugeObject* Make(size_t bytes, size_t alignment, size_t room);
   bool PrepareRecord(HugeObject* object, size_t bytes, size_t offset);
@@ -68,6 +73,7 @@ class HugeList {
   os::AddressSpace& space_;
   ChunkSpace& chunk_space_;
   Metadata& metadata_;
+  bool wants_huge_pages_ = false;
   os::Mutex mutex_{kHugeListRank};
   List<HugeObject> objects_;  // Guarded by mutex_.
   HugeStats stats_{};         // Guarded by mutex_.

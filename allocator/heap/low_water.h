@@ -20,15 +20,18 @@ class LowWater {
   // Lets time pass; `level` is the stock now. Returns the least level of the window, or 0 while it is not yet full.
   size_t Advance(uint64_t now_ns, uint64_t quarter_ns, size_t level) {
     Note(level);
-    if (now_ns - quarter_began_ns_ >= quarter_ns) {
-      // After a long silence the stock was what it is for the whole window.
+    // Callers read different clocks, and read them before they have the lock: time that goes back stands still.
+    if (now_ns >= quarter_began_ns_ + quarter_ns) {
       const uint64_t passed = quarter_began_ns_ == 0 ? 1 : (now_ns - quarter_began_ns_) / quarter_ns;
       quarter_began_ns_ = now_ns;
+      // Nobody can say when in a long silence the stock was at its least, so that each quarter of it counts as such.
+      const size_t least = quarters_[current_];
       for (uint64_t i = 0; i < passed && i < kQuarters; ++i) {
         current_ = (current_ + 1) % kQuarters;
-        quarters_[current_] = level;
+        quarters_[current_] = least;
         if (filled_ < kQuarters) ++filled_;
       }
+      quarters_[current_] = level;
     }
     if (filled_ < kQuarters) return 0;
     size_t least = level;

@@ -208,6 +208,7 @@ size_t PageHeap::Release(size_t pages) {
     uint32_t first;
     uint32_t count;
     Chunk* chunk;
+    size_t chunk_bytes;
     bool had_huge_pages;
     {
       os::MutexLock lock(mutex_);
@@ -215,12 +216,13 @@ size_t PageHeap::Release(size_t pages) {
       count = TakeDirty(static_cast<uint32_t>(most), &record, &first);
       if (count == 0) break;
       chunk = record->chunk;
+      chunk_bytes = (chunk->pages.limit() - kFirstPage) * kPageBytes;
       had_huge_pages = record->wants_huge_pages;
       record->wants_huge_pages = false;
     }
     // Without this the kernel's own daemon would fill the hole again to make a huge page of it.
     if (had_huge_pages && huge_page_threshold_ != SIZE_MAX) {
-      space_.AdviseHugePages(chunk->PageAddress(kFirstPage), (chunk->pages.limit() - kFirstPage) * kPageBytes, false);
+      space_.AdviseHugePages(chunk->PageAddress(kFirstPage), chunk_bytes, false);
     }
     const bool is_released = space_.Unuse(chunk->PageAddress(first), size_t{count} * kPageBytes);
     os::MutexLock lock(mutex_);

@@ -244,7 +244,8 @@ void SpanHeap::ReportMisuse(const char* verb, uintptr_t address) const {
       const uint8_t now = slot.index < info.slots ? state.load(std::memory_order_relaxed) : kNeverUsed;
       const char* last = now == LiveState(slot.base) ? "live" : now == kFreed ? "freed before" : "never allocated";
       if (address == slot.base && now == kFreed) {
-        os::Fatal("double ", verb, " of ", Hex{address}, ": a slot of ", info.slot_bytes, " bytes, freed before");
+        const char* second = std::strcmp(verb, "free") == 0 ? "double " : "";
+        os::Fatal(second, verb, " of ", Hex{address}, ": a slot of ", info.slot_bytes, " bytes, freed before");
       }
       os::Fatal(verb, " of ", Hex{address}, ": ", address - slot.base, " bytes inside a slot of ", info.slot_bytes,
                 " bytes at ", Hex{slot.base}, " (", last, ")");

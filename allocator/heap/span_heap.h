@@ -55,6 +55,12 @@ class SpanHeap {
   SpanHeap(const SpanHeap&) = delete;
   SpanHeap& operator=(const SpanHeap&) = delete;
 
+  // The heap asks for huge pages as it grows once it holds this much; SIZE_MAX for never.
+  void set_huge_page_threshold(size_t bytes) {
+    page_heap_.set_huge_page_threshold(bytes);
+    huge_list_.set_wants_huge_pages(bytes != SIZE_MAX);
+  }
+
   // A thread's cache, or null when there is no memory; to be closed by its thread, or after its thread has ended.
   [[nodiscard]] ThreadCache* OpenCache();
   void CloseCache(ThreadCache* cache);

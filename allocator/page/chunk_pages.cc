@@ -7,16 +7,20 @@ namespace acre {
 namespace {
 
 // The lowest run of `count` ones, beginning at a multiple of `alignment`, in [from, limit) of the words that `word`
-// computes; or ChunkPages::kNone.
+// computes; or ChunkPages::kNone. `*long_run` receives where the lowest run of at least `long_count` (at most `count`) ones
+// begins, or the limit.
 template <class WordAt>
-uint32_t FindRun(uint32_t from, uint32_t limit, uint32_t count, uint32_t alignment, WordAt word) {
+uint32_t FindRun(uint32_t from, uint32_t limit, uint32_t count, uint32_t alignment, WordAt word, uint32_t long_count,
+                 uint32_t* long_run) {
+  *long_run = limit;
   uint32_t first = FindOne(from, limit, word);
   while (first < limit) {
     const uint32_t aligned = static_cast<uint32_t>(AlignUp(first, alignment));
-    if (aligned + count > limit) return ChunkPages::kNone;
     // Only as far as needed: a free tail of thousands of pages is not walked for one page.
-    const uint32_t end = FindZero(first, aligned + count, word);
-    if (end >= aligned + count) return aligned;
+    const uint32_t wanted_end = aligned + count < limit ? aligned + count : limit;
+    const uint32_t end = FindZero(first, wanted_end, word);
+    if (*long_run == limit && end - first >= long_count) *long_run = first;
+    if (end == aligned + count) return aligned;
     first = FindOne(end, limit, word);
   }
   return ChunkPages::kNone;
@@ -24,14 +28,30 @@ uint32_t FindRun(uint32_t from, uint32_t limit, uint32_t count, uint32_t alignme
 
 }  // namespace
 
+// Pages that join the bitmap made a run that begins at `run`.
+void ChunkPages::Bounds::Lower(uint32_t run) {
+  for (uint32_t& bound : from) bound = run < bound ? run : bound;
+}
+
+template <class WordAt>
+uint32_t ChunkPages::Bounds::FindRun(uint32_t limit, uint32_t count, uint32_t alignment, WordAt word) {
+  const uint32_t length = BoundOf(count);
+  uint32_t& bound = from[length];
+  uint32_t long_run;
+  const uint32_t first = acre::FindRun(bound, limit, count, alignment, word, length, &long_run);
+  // An aligned search may pass over what it could have, a search for one length sees all runs of that length.
+  if (alignment == 1) bound = count == length && first != kNone ? first + count : long_run;
+  return first;
+}
+
 void ChunkPages::Initialise(uint32_t first_usable, uint32_t limit) {
   first_usable_ = first_usable;
   limit_ = first_usable;
   free_pages_ = 0;
   dirty_pages_ = 0;
   SetBits(in_use_, 0, kChunkPages);
-  for (uint32_t& bound : search_from_) bound = first_usable;
-  dirty_from_ = kChunkPages;
+  for (uint32_t& bound : free_bounds_.from) bound = first_usable;
+  for (uint32_t& bound : dirty_bounds_.from) bound = kChunkPages;
   Extend(limit);
 }
 
@@ -45,34 +65,26 @@ void ChunkPages::Extend(uint32_t new_limit) {
   SetBits(scavenged_, first, count);
   free_pages_ += count;
   limit_ = new_limit;
-  LowerBounds(first);
+  free_bounds_.Lower(first - FreeRunBefore(first));
 }
 
-uint32_t ChunkPages::FreeTail() const {
-  return limit_ - FindLastOneEnd(first_usable_, limit_, [this](uint32_t index) { return in_use_[index]; });
+uint32_t ChunkPages::FreeRunBefore(uint32_t page) const {
+  return page - FindLastOneEnd(first_usable_, page, [this](uint32_t index) { return in_use_[index]; });
 }
 
 uint32_t ChunkPages::AllocateDirty(uint32_t count, uint32_t alignment) {
   if (dirty_pages_ < count) return kNone;
-  const auto word = [this](uint32_t index) { return DirtyWord(index); };
-  dirty_from_ = FindOne(dirty_from_, limit_, word);
-  const uint32_t first = FindRun(dirty_from_, limit_, count, alignment, word);
+  const uint32_t first =
+      dirty_bounds_.FindRun(limit_, count, alignment, [this](uint32_t index) { return DirtyWord(index); });
   if (first != kNone) Take(first, count);
   return first;
 }
 
 uint32_t ChunkPages::Allocate(uint32_t count, uint32_t alignment, uint32_t* scavenged) {
   if (free_pages_ < count) return kNone;
-  uint32_t& bound = search_from_[count < kBounds ? count : kBounds - 1];
-  const uint32_t first = FindRun(bound, limit_, count, alignment, [this](uint32_t index) { return FreeWord(index); });
-  if (first == kNone) {
-    // Runs of this length exist nowhere; the last bound stands for several lengths, of which the smaller may exist.
-    if (alignment == 1 && count < kBounds) bound = limit_;
-    return kNone;
-  }
-  *scavenged = Take(first, count);
-  // An aligned search skips runs that begin elsewhere, and the last bound serves lengths below `count`.
-  if (alignment == 1 && count < kBounds - 1) bound = first + count;
+  const uint32_t first =
+      free_bounds_.FindRun(limit_, count, alignment, [this](uint32_t index) { return FreeWord(index); });
+  if (first != kNone) *scavenged = Take(first, count);
   return first;
 }
 
@@ -89,8 +101,8 @@ void ChunkPages::Free(uint32_t first, uint32_t count) {
   ClearBits(in_use_, first, count);
   free_pages_ += count;
   dirty_pages_ += count;
-  if (first < dirty_from_) dirty_from_ = first;
-  LowerBounds(first);
+  free_bounds_.Lower(first - FreeRunBefore(first));
+  dirty_bounds_.Lower(FindLastOneEnd(first_usable_, first, [this](uint32_t index) { return ~DirtyWord(index); }));
 }
 
 uint32_t ChunkPages::TakeDirty(uint32_t most, uint32_t* first) {
@@ -109,7 +121,7 @@ void ChunkPages::FreeScavenged(uint32_t first, uint32_t count) {
   ClearBits(in_use_, first, count);
   SetBits(scavenged_, first, count);
   free_pages_ += count;
-  LowerBounds(first);
+  free_bounds_.Lower(first - FreeRunBefore(first));
 }
 
 bool ChunkPages::IsInUse(uint32_t page) const { return TestBit(in_use_, page); }
@@ -126,29 +138,23 @@ uint32_t ChunkPages::Take(uint32_t first, uint32_t count) {
   return scavenged;
 }
 
-// Pages from `first` on became free: a run may now begin there, or further down where the free pages before it begin.
-void ChunkPages::LowerBounds(uint32_t first) {
-  const uint32_t run = FindLastOneEnd(first_usable_, first, [this](uint32_t index) { return in_use_[index]; });
-  for (uint32_t& bound : search_from_) bound = run < bound ? run : bound;
-}
-
 void ChunkPages::CheckInvariants() const {
   uint32_t free_pages = 0;
   uint32_t dirty_pages = 0;
-  uint32_t run = 0;
+  uint32_t free_run = 0;
+  uint32_t dirty_run = 0;
   for (uint32_t page = 0; page < kChunkPages; ++page) {
     const bool is_free = !TestBit(in_use_, page);
     const bool is_scavenged = TestBit(scavenged_, page);
-    CHECK(is_free || !is_scavenged);                             // P3
+    const bool is_dirty = is_free && !is_scavenged;
+    CHECK(is_free || !is_scavenged);                                          // P3
     CHECK(!is_free || (page >= first_usable_ && page < limit_));
     free_pages += is_free;
-    dirty_pages += is_free && !is_scavenged;
-    CHECK(!(is_free && !is_scavenged) || page >= dirty_from_);
-    run = is_free ? run + 1 : 0;
-    if (run > 0) {                                               // P4
-      const uint32_t begin = page + 1 - run;
-      CHECK(begin >= search_from_[run < kBounds ? run : kBounds - 1]);
-    }
+    dirty_pages += is_dirty;
+    free_run = is_free ? free_run + 1 : 0;
+    dirty_run = is_dirty ? dirty_run + 1 : 0;
+    if (is_free) CHECK(page + 1 - free_run >= free_bounds_.from[BoundOf(free_run)]);     // P4
+    if (is_dirty) CHECK(page + 1 - dirty_run >= dirty_bounds_.from[BoundOf(dirty_run)]);
   }
   CHECK(free_pages == free_pages_);                              // P1
   CHECK(dirty_pages == dirty_pages_);                            // P2

@@ -13,7 +13,8 @@
 //   P1. free_pages_ is the number of zero bits of in_use_.
 //   P2. dirty_pages_ is the number of pages that are neither in use nor scavenged.
 //   P3. No page in use is scavenged.
-//   P4. No run of n free pages begins below search_from_[n]; the last entry serves all larger n.
+//   P4. No run of n free pages begins below free_bounds_.from[n], and no run of n dirty pages below dirty_bounds_.from[n];
+//       the last entry serves all larger n.
 //
 // Threads: the page heap's lock guards everything. Cost: tens of nanoseconds when the bounds are good, at most a few
 // microseconds.
@@ -58,7 +59,7 @@ class ChunkPages {
   uint32_t limit() const { return limit_; }
 
   // How many pages right below the limit are free.
-  uint32_t FreeTail() const;
+  uint32_t FreeTail() const { return FreeRunBefore(limit_); }
 
   // Pages [limit, new_limit) join as free and scavenged.
   void Extend(uint32_t new_limit);
@@ -67,21 +68,31 @@ class ChunkPages {
 
  private:
   static constexpr uint32_t kWords = kChunkPages / 64;
-  static constexpr uint32_t kBounds = 17;  // Run lengths 1 … 15, and 16 or more.
+  static constexpr uint32_t kBounds = 17;  // Run lengths 1 … 15, and 16 or more; entry 0 is not used.
 
   uint64_t DirtyWord(uint32_t index) const { return ~(in_use_[index] | scavenged_[index]); }
   uint64_t FreeWord(uint32_t index) const { return ~in_use_[index]; }
+  static constexpr uint32_t BoundOf(uint32_t count) { return count < kBounds ? count : kBounds - 1; }
+  uint32_t FreeRunBefore(uint32_t page) const;
   uint32_t Take(uint32_t first, uint32_t count);
-  void LowerBounds(uint32_t first);
+
+  // What searches have learnt of one bitmap, by run length.
+  struct Bounds {
+    uint32_t from[kBounds];
+
+    void Lower(uint32_t run);
+    template <class WordAt>
+    uint32_t FindRun(uint32_t limit, uint32_t count, uint32_t alignment, WordAt word);
+  };
 
   uint64_t in_use_[kWords];
   uint64_t scavenged_[kWords];
   uint32_t free_pages_;
   uint32_t dirty_pages_;
   uint32_t first_usable_;
-  uint32_t limit_;                 // Pages at and above are not ours.
-  uint32_t search_from_[kBounds];  // By run length.
-  uint32_t dirty_from_;            // No dirty page lies below.
+  uint32_t limit_;  // Pages at and above are not ours.
+  Bounds free_bounds_;
+  Bounds dirty_bounds_;
 };
 
 }  // namespace acre

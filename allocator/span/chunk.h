@@ -12,9 +12,9 @@
 //   + pages' bitmaps                         page/chunk_pages.h
 //   kFirstPage                               the pages
 //
-// All of it is 10 MiB of address space at most, of which only the lines of pages in use are ever touched: 3 to 8 % of
-// the heap's memory with 16-byte slots, about 2 % with 64-byte ones. Being flat and outside of the objects, a word is resolved without
-// reading a span record, and an object that overflows cannot damage it without crossing an unused page.
+// All of it is 10 MiB of address space, of which only the lines of pages in use are ever touched: about 2 % of the heap's
+// memory with 64-byte slots, 8 % with 16-byte ones. It is flat, so that a word is resolved without reading a span record,
+// and outside of the objects, so that an object that overflows reaches another object first.
 //
 // FindSlot answers for any 64-bit word whatever without faulting: the chunk table says whether a chunk is there.
 

@@ -42,7 +42,7 @@ SpanHeap* MakeHeap() {
   SpanHeap* heap = process_heap.load(std::memory_order_relaxed);
   if (heap != nullptr) return heap;
   heap = new (&heap_storage.value) SpanHeap(os::KernelMemoryCalls(), os::AddressSpaceLimitBytes(), process_table);
-  heap->page_heap().set_huge_page_threshold(options.huge_page_threshold_bytes);
+  heap->set_huge_page_threshold(options.huge_page_threshold_bytes);
   new (&housekeeper_storage.value) Housekeeper(*heap);
   // Without the hook a thread's cached slots are lost at its end; nothing else breaks.
   static_cast<void>(exit_hook.Create(&CloseThreadCache));
@@ -73,7 +73,7 @@ void AfterForkInChild() {
 [[gnu::constructor]] void Start() {
   ReadOptions(&options);
   if (SpanHeap* heap = ProcessHeap()) {
-    heap->page_heap().set_huge_page_threshold(options.huge_page_threshold_bytes);
+    heap->set_huge_page_threshold(options.huge_page_threshold_bytes);
     housekeeper_storage.value.set_may_start_thread(options.may_start_thread);
   }
   if (!os::OnFork(&PrepareFork, &AfterForkInParent, &AfterForkInChild)) {

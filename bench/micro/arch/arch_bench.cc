@@ -1,8 +1,9 @@
 // Move and Clear beside the C library's memmove and memset.
 //
 // Every body that this CPU can run is measured by name, and what the dispatcher chose as `acre`, at fixed sizes from
-// one byte to 64 MiB, misaligned, overlapping, and over random small sizes, which no branch predictor can learn. Buffers are
-// reused, as those of a heap are. To compare contenders use interleaved repetitions, and the smallest or the median:
+// one byte to 64 MiB, misaligned, overlapping, and over random small sizes, which no branch predictor can learn.
+// Buffers are reused, as those of a heap are. To compare contenders use interleaved repetitions, and the smallest or
+// the median (names end in /min_time, so a filter should not end in `$`):
 //
 //   arch_bench --benchmark_repetitions=9 --benchmark_enable_random_interleaving=true
 //              --benchmark_report_aggregates_only=true --benchmark_filter='move/(glibc|acre)/'
