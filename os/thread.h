@@ -46,6 +46,10 @@ class ThreadExitHook {
 // Runs `body` when the process ends normally (atexit order).
 [[nodiscard]] bool OnProcessExit(void (*body)());
 
+// A copy of a descriptor, high (512 and up where the limit allows) and close-on-exec; the descriptor itself if the system
+// refuses.
+int DuplicateDescriptor(int descriptor);
+
 // Lets another thread run.
 void YieldThread();
 

@@ -25,9 +25,8 @@ HugeObject* HugeList::Make(size_t bytes, size_t alignment, size_t room) {
   for (;;) {
     if (chunk_space_.Reserve(chunks, ChunkUse::kHuge, ChunkUse::kHugeTail, &object->reservation) != Status::kOk) break;
     object->base = AlignUp(object->reservation.base, alignment);
-    const Status status = space_.Prepare(object->reservation, object->base, rounded, "acre: huge object");
+    const Status status = Prepare(object->reservation, object->base, rounded);
     if (status == Status::kOk) {
-      space_.Use(object->base, rounded);
       object->bytes = rounded;
       objects_.Push(object);
       ++stats_.objects;
@@ -42,6 +41,23 @@ HugeObject* HugeList::Make(size_t bytes, size_t alignment, size_t room) {
   }
   metadata_.Free(object, sizeof(HugeObject));
   return nullptr;
+}
+
+// Makes a range ready, or leaves it as it was. Where a reservation is not mapped this goes chunk by chunk: on a kernel
+// that ignores hints no more can be placed at a time; see MapAt.
+Status HugeList::Prepare(const os::Reservation& reservation, uintptr_t base, size_t bytes) {
+  const size_t step = reservation.is_mapped ? bytes : kChunkBytes;
+  for (size_t done = 0; done < bytes;) {
+    const size_t piece = bytes - done < step ? bytes - done : step;
+    if (const Status status = space_.Prepare(reservation, base + done, piece, "acre: huge object"); status != Status::kOk) {
+      // What cannot be undone stays mapped: address space that nobody will use.
+      if (done != 0) static_cast<void>(space_.Fault(reservation, base, done));
+      return status;
+    }
+    space_.Use(base + done, piece);
+    done += piece;
+  }
+  return Status::kOk;
 }
 
 void HugeList::Unmake(HugeObject* object) {
@@ -109,8 +125,7 @@ bool HugeList::GrowInPlace(HugeObject* object, size_t bytes) {
   }
   const uintptr_t end = object->base + object->bytes;
   const size_t added = bytes - object->bytes;
-  if (space_.Prepare(object->reservation, end, added, "acre: huge object") != Status::kOk) return false;
-  space_.Use(end, added);
+  if (Prepare(object->reservation, end, added) != Status::kOk) return false;
   if (wants_huge_pages_) space_.AdviseHugePages(end, added, true);  // It is being filled as it grows.
   object->bytes = bytes;
   stats_.bytes += added;

@@ -66,7 +66,7 @@ class HugeList {
 
   HugeObject* FindLocked(uintptr_t address);
   HugeObject* Make(size_t bytes, size_t alignment, size_t room);
-  bool PrepareRecord(HugeObject* object, size_t bytes, size_t offset);
+  Status Prepare(const os::Reservation& reservation, uintptr_t base, size_t bytes);
   void Unmake(HugeObject* object);
   bool GrowInPlace(HugeObject* object, size_t bytes);
 

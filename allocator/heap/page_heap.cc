@@ -131,7 +131,6 @@ bool PageHeap::ExtendChunk(ChunkRecord& record, uint32_t pages, Density density)
   }
   const bool is_dense = density == Density::kFilled || used_bytes() >= huge_page_threshold_;
   if (is_dense && record.wants_huge_pages && huge_page_threshold_ != SIZE_MAX) space_.AdviseHugePages(base, bytes, true);
-  growths_.store(growths_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   chunk_pages.Extend(chunk_pages.limit() + static_cast<uint32_t>(bytes / kPageBytes));
   return true;
 }
@@ -176,7 +175,13 @@ bool PageHeap::MakeRoomForRecord() {
 }
 
 void PageHeap::AccountTaken(uint32_t pages, uint32_t scavenged) {
-  used_pages_.store(used_pages_.load(std::memory_order_relaxed) + pages, std::memory_order_relaxed);
+  const size_t used = used_pages_.load(std::memory_order_relaxed) + pages;
+  used_pages_.store(used, std::memory_order_relaxed);
+  fresh_pages_ += scavenged;
+  if (fresh_pages_ >= kMinGrowthStepPages && fresh_pages_ >= used / 32) {
+    fresh_pages_ = 0;
+    growths_.store(growths_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   const size_t dirty = dirty_pages_.load(std::memory_order_relaxed) - (pages - scavenged);
   dirty_pages_.store(dirty, std::memory_order_relaxed);
   dirty_low_water_.Note(dirty);
@@ -196,10 +201,71 @@ size_t PageHeap::ReleaseIdle(uint64_t now_ns) {
     idle_pages = dirty_low_water_.Advance(now_ns, kQuarterNs, dirty_pages_.load(std::memory_order_relaxed));
     dirty_low_water_.Subtract(idle_pages);
   }
-  return idle_pages == 0 ? 0 : Release(idle_pages);
+  if (idle_pages == 0) return 0;
+  const size_t released = Release(idle_pages);
+  ReleaseEmptyChunks(1);
+  return released;
 }
 
-size_t PageHeap::ReleaseAll() { return Release(SIZE_MAX / kPageBytes); }
+size_t PageHeap::ReleaseAll() {
+  const size_t released = Release(SIZE_MAX / kPageBytes);
+  ReleaseEmptyChunks(1);
+  return released;
+}
+
+bool PageHeap::ReleaseAddressSpace() {
+  const bool released_chunks = ReleaseEmptyChunks(0);
+  os::MutexLock lock(mutex_);
+  bool released_tails = false;
+  for (uint32_t i = 0; i < chunk_count_; ++i) {
+    const ChunkRecord& record = chunks_[i];
+    ChunkPages& pages = record.chunk->pages;
+    const uint32_t tail = pages.FreeTail();
+    if (record.reservation.is_mapped || tail == 0) continue;
+    const uint32_t dirty = pages.dirty_pages();
+    const uint32_t limit = pages.limit();
+    const size_t scavenged = pages.Shrink(limit - tail);
+    space_.Use(0, scavenged * kPageBytes);  // Counted as ready, as the whole tail is now taken for.
+    if (space_.Fault(record.reservation, record.chunk->PageAddress(limit - tail), size_t{tail} * kPageBytes) !=
+        Status::kOk) {
+      // The kernel has no mapping left to split with: the pages come back as if they held memory.
+      pages.Extend(limit);
+      continue;
+    }
+    dirty_pages_.store(dirty_pages_.load(std::memory_order_relaxed) - (dirty - pages.dirty_pages()),
+                       std::memory_order_relaxed);
+    dirty_low_water_.Note(dirty_pages_.load(std::memory_order_relaxed));
+    released_tails = true;
+  }
+  return released_chunks || released_tails;
+}
+
+// Gives back empty chunks whose memory has been given back already, but for `kept` of them.
+bool PageHeap::ReleaseEmptyChunks(uint32_t kept) {
+  os::MutexLock lock(mutex_);
+  uint32_t left = 0;
+  for (uint32_t i = 0; i < chunk_count_; ++i) {
+    const ChunkPages& pages = chunks_[i].chunk->pages;
+    const bool is_idle = pages.is_empty() && pages.dirty_pages() == 0;
+    if (is_idle && kept == 0) {
+      ReleaseChunk(chunks_[i]);
+      continue;
+    }
+    if (is_idle) --kept;
+    chunks_[left++] = chunks_[i];
+  }
+  const bool released = left != chunk_count_;
+  chunk_count_ = left;
+  return released;
+}
+
+void PageHeap::ReleaseChunk(const ChunkRecord& record) {
+  const ChunkPages& pages = record.chunk->pages;
+  const size_t prepared = size_t{pages.limit()} * kPageBytes;
+  const size_t used = pages.limit() - kFirstPage - pages.free_pages();
+  const size_t ready = (used + pages.dirty_pages()) * kPageBytes;
+  chunk_space_.Release(record.reservation, record.reservation.base, prepared, ready);
+}
 
 size_t PageHeap::Release(size_t pages) {
   size_t released = 0;
@@ -283,14 +349,7 @@ void PageHeap::CheckInvariants() {
 }
 
 void PageHeap::ReleaseChunks() {
-  for (uint32_t i = 0; i < chunk_count_; ++i) {
-    const ChunkRecord& record = chunks_[i];
-    const ChunkPages& chunk_pages = record.chunk->pages;
-    const size_t prepared = size_t{chunk_pages.limit()} * kPageBytes;
-    const size_t used = chunk_pages.limit() - kFirstPage - chunk_pages.free_pages();
-    const size_t ready = (used + chunk_pages.dirty_pages()) * kPageBytes;
-    chunk_space_.Release(record.reservation, record.reservation.base, prepared, ready);
-  }
+  for (uint32_t i = 0; i < chunk_count_; ++i) ReleaseChunk(chunks_[i]);
   if (chunks_ != nullptr) space_.FreeMetadata(chunks_, chunk_capacity_ * sizeof(ChunkRecord));
   chunks_ = nullptr;
   chunk_count_ = 0;

@@ -57,12 +57,17 @@ class PageHeap {
   // Makes a large span larger or smaller where it is. False if the pages behind it are in use.
   [[nodiscard]] bool ResizeLarge(Span* span, size_t pages);
 
-  // Gives dirty memory back that was not needed for about a second; everything with ReleaseAll. Returns the bytes.
+  // Gives dirty memory back that was not needed for about a second, and chunks that are empty then, with their records;
+  // everything with ReleaseAll. Returns the bytes.
   size_t ReleaseIdle(uint64_t now_ns);
   size_t ReleaseAll();
 
-  // How often the heap has grown: a caller that sees it change gives back what it keeps idle, so that the next growth
-  // may not be needed.
+  // Gives address space back as well: what is free at the ends of chunks that count against a limit on it. For the moment
+  // when the kernel has refused. Returns whether there was any.
+  bool ReleaseAddressSpace();
+
+  // How often the heap has grown into memory that the kernel has to supply, in steps of a 32nd of its size: a caller that
+  // sees it change gives back what it keeps idle, so that the next step may not be needed.
   uint32_t growths() const { return growths_.load(std::memory_order_relaxed); }
 
   size_t dirty_bytes() const { return dirty_pages_.load(std::memory_order_relaxed) * kPageBytes; }
@@ -102,6 +107,7 @@ class PageHeap {
     bool wants_huge_pages;
   };
   static constexpr size_t kGrowthBytes = 2 * kMiB;
+  static constexpr size_t kMinGrowthStepPages = 32;
   enum class Density : uint8_t { kUnknown, kFilled };  // Whether all of the memory is about to be written.
   // A block that has grown to this by realloc is being filled from its start: huge pages save most of its faults.
   static constexpr size_t kFilledBytes = 4 * kMiB;
@@ -119,6 +125,8 @@ class PageHeap {
   void AccountFreed(uint32_t pages);
   size_t Release(size_t pages);
   uint32_t TakeDirty(uint32_t most, ChunkRecord** record, uint32_t* first);
+  bool ReleaseEmptyChunks(uint32_t kept);
+  void ReleaseChunk(const ChunkRecord& record);
 
   os::AddressSpace& space_;
   ChunkSpace& chunk_space_;
@@ -132,6 +140,7 @@ class PageHeap {
   std::atomic<size_t> dirty_pages_{0};
   std::atomic<size_t> used_pages_{0};
   std::atomic<uint32_t> growths_{0};
+  size_t fresh_pages_ = 0;  // Taken since the last growth step.
   size_t large_pages_ = 0;
   size_t large_spans_ = 0;
   size_t released_bytes_ = 0;

@@ -43,7 +43,7 @@ void SpanHeap::CloseCache(ThreadCache* cache) {
 void* SpanHeap::Allocate(ThreadCache& cache, size_t bytes) {
   if (bytes <= kMaxSmallBytes) [[likely]] return AllocateSmall(cache, ClassForSize(bytes));
   bool is_zeroed;
-  return AllocateLarge(bytes, kPageBytes, &is_zeroed);
+  return AllocateLarge(cache, bytes, kPageBytes, &is_zeroed);
 }
 
 void* SpanHeap::AllocateSmall(ThreadCache& cache, SizeClass size_class) {
@@ -53,6 +53,16 @@ void* SpanHeap::AllocateSmall(ThreadCache& cache, SizeClass size_class) {
     TrimAfterGrowth(cache);
     if (slot != nullptr) return slot;
   }
+  void* slot = AllocateOne(size_class);
+  if (slot == nullptr) {
+    Reclaim(cache);
+    slot = AllocateOne(size_class);
+  }
+  return slot;
+}
+
+// A live slot without the help of a cache.
+void* SpanHeap::AllocateOne(SizeClass size_class) {
   void* slot = central(size_class).AllocateOne();
   if (slot == nullptr) return nullptr;
   const auto address = reinterpret_cast<uintptr_t>(slot);
@@ -62,8 +72,7 @@ void* SpanHeap::AllocateSmall(ThreadCache& cache, SizeClass size_class) {
 }
 
 // When the heap has had to grow, what is kept idle goes back to span bits, where every class finds it: the depots, and the
-// magazines that this thread does not have loaded. A growth is 2 MiB, which the kernel takes about 0.5 ms to supply; this
-// takes some ten microseconds.
+// magazines that this thread does not have loaded. The kernel takes at least 30 µs to supply a growth step; this takes a few.
 void SpanHeap::TrimAfterGrowth(ThreadCache& cache) {
   const uint32_t growths = page_heap_.growths();
   uint32_t seen = seen_growths_.load(std::memory_order_relaxed);
@@ -73,16 +82,28 @@ void SpanHeap::TrimAfterGrowth(ThreadCache& cache) {
   for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).DrainDepot();
 }
 
-void* SpanHeap::AllocateLarge(size_t bytes, size_t alignment, bool* is_zeroed) {
+// The kernel has refused memory: all that is free anywhere but in other threads' caches is given back to it, address space
+// included, so that it can be had in another shape.
+void SpanHeap::Reclaim(ThreadCache& cache) {
+  if (cache.is_open()) cache.Flush();
+  ReleaseAll();
+  page_heap_.ReleaseAddressSpace();
+}
+
+void* SpanHeap::AllocateLarge(ThreadCache& cache, size_t bytes, size_t alignment, bool* is_zeroed) {
   if (bytes > static_cast<size_t>(PTRDIFF_MAX)) return nullptr;
+  if (void* object = TryAllocateLarge(bytes, alignment, is_zeroed)) return object;
+  Reclaim(cache);
+  return TryAllocateLarge(bytes, alignment, is_zeroed);
+}
+
+void* SpanHeap::TryAllocateLarge(size_t bytes, size_t alignment, bool* is_zeroed) {
   if (bytes <= kMaxLargeBytes && alignment <= kMaxLargeBytes) {
     const size_t alignment_pages = alignment <= kPageBytes ? 1 : alignment / kPageBytes;
-    const size_t pages = bytes == 0 ? 1 : PagesFor(bytes);
-    if (Span* span = page_heap_.AllocateLarge(pages, alignment_pages, kNoPointers)) {
-      *is_zeroed = span->is_zeroed;
-      return reinterpret_cast<void*>(BaseOf(span));
-    }
-    return nullptr;
+    Span* span = page_heap_.AllocateLarge(bytes == 0 ? 1 : PagesFor(bytes), alignment_pages, kNoPointers);
+    if (span == nullptr) return nullptr;
+    *is_zeroed = span->is_zeroed;
+    return reinterpret_cast<void*>(BaseOf(span));
   }
   *is_zeroed = true;
   return huge_list_.Allocate(bytes == 0 ? 1 : bytes, alignment < kChunkBytes ? kChunkBytes : alignment);
@@ -92,7 +113,7 @@ void* SpanHeap::AllocateAligned(ThreadCache& cache, size_t bytes, size_t alignme
   if (alignment <= kSlotAlignment) return Allocate(cache, bytes);
   if (const SizeClass size_class = ClassForAlignedSize(bytes, alignment)) return AllocateSmall(cache, size_class);
   bool is_zeroed;
-  return AllocateLarge(bytes, alignment, &is_zeroed);
+  return AllocateLarge(cache, bytes, alignment, &is_zeroed);
 }
 
 void* SpanHeap::AllocateZeroed(ThreadCache& cache, size_t bytes) {
@@ -102,7 +123,7 @@ void* SpanHeap::AllocateZeroed(ThreadCache& cache, size_t bytes) {
     return slot;
   }
   bool is_zeroed;
-  void* object = AllocateLarge(bytes, kPageBytes, &is_zeroed);
+  void* object = AllocateLarge(cache, bytes, kPageBytes, &is_zeroed);
   if (object != nullptr && !is_zeroed) arch::Clear(object, bytes);
   return object;
 }
@@ -206,7 +227,7 @@ void* SpanHeap::MoveTo(ThreadCache& cache, void* object, size_t old_bytes, size_
   if (bytes > kMaxSmallBytes) {
     bool is_zeroed;
     // A block that has to move because it grows will grow again: it gets room to do so where that costs nothing.
-    moved = AllocateLarge(bytes, kPageBytes, &is_zeroed);
+    moved = AllocateLarge(cache, bytes, kPageBytes, &is_zeroed);
     if (moved == nullptr) return nullptr;
     const auto from = reinterpret_cast<uintptr_t>(object);
     const auto to = reinterpret_cast<uintptr_t>(moved);

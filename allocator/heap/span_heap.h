@@ -102,7 +102,10 @@ class SpanHeap {
     return reinterpret_cast<CentralList*>(central_storage_)[size_class];
   }
   void* AllocateSmall(ThreadCache& cache, SizeClass size_class);
-  void* AllocateLarge(size_t bytes, size_t alignment, bool* is_zeroed);
+  void* AllocateOne(SizeClass size_class);
+  void* AllocateLarge(ThreadCache& cache, size_t bytes, size_t alignment, bool* is_zeroed);
+  void* TryAllocateLarge(size_t bytes, size_t alignment, bool* is_zeroed);
+  void Reclaim(ThreadCache& cache);
   void TrimAfterGrowth(ThreadCache& cache);
   void FreeSlow(ThreadCache& cache, void* object);
   Span* FindLarge(uintptr_t address) const;

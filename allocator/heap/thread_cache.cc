@@ -105,7 +105,7 @@ void ThreadCache::Flush() {
 
 // Read while the owner changes them. The other magazine may even be gone, but its memory stays the heap's: then the
 // number is one of the past, or nonsense, which the bound keeps small.
-[[gnu::no_sanitize("thread")]] size_t ThreadCache::CachedSlots(SizeClass size_class) const {
+__attribute__((no_sanitize("thread"))) size_t ThreadCache::CachedSlots(SizeClass size_class) const {
   const size_t loaded = *const_cast<const volatile uint32_t*>(&bins_[size_class].count);
   const Magazine* other = *const_cast<Magazine* const volatile*>(&reserves_[size_class].previous);
   if (other == nullptr) return loaded;

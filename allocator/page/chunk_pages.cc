@@ -68,6 +68,13 @@ void ChunkPages::Extend(uint32_t new_limit) {
   free_bounds_.Lower(first - FreeRunBefore(first));
 }
 
+uint32_t ChunkPages::Shrink(uint32_t new_limit) {
+  ASSERT(new_limit >= limit_ - FreeTail());
+  const uint32_t scavenged = Take(new_limit, limit_ - new_limit);
+  limit_ = new_limit;
+  return scavenged;
+}
+
 uint32_t ChunkPages::FreeRunBefore(uint32_t page) const {
   return page - FindLastOneEnd(first_usable_, page, [this](uint32_t index) { return in_use_[index]; });
 }

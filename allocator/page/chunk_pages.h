@@ -61,8 +61,12 @@ class ChunkPages {
   // How many pages right below the limit are free.
   uint32_t FreeTail() const { return FreeRunBefore(limit_); }
 
-  // Pages [limit, new_limit) join as free and scavenged.
+  // Pages [limit, new_limit) join as free and scavenged; or the free pages [new_limit, limit) leave. Returns how many of
+  // those were scavenged.
   void Extend(uint32_t new_limit);
+  uint32_t Shrink(uint32_t new_limit);
+
+  bool is_empty() const { return free_pages_ == limit_ - first_usable_; }
 
   void CheckInvariants() const;
 

@@ -6,7 +6,6 @@
 // Written under the page heap's or the huge list's lock when a chunk comes or goes; read by anyone without a lock. An
 // address that a thread may use at all was given to it after the byte was written.
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -28,14 +27,17 @@ class ChunkTable {
   ChunkUse Use(uintptr_t address) const {
     const uintptr_t index = address >> kChunkShift;
     if (index >= kEntries) [[unlikely]] return ChunkUse::kNone;
-    return uses_[index].load(std::memory_order_relaxed);
+    return static_cast<ChunkUse>(__atomic_load_n(&uses_[index], __ATOMIC_RELAXED));
   }
   bool IsChunk(uintptr_t address) const { return Use(address) == ChunkUse::kPages; }
 
-  void Set(uintptr_t base, ChunkUse use) { uses_[base >> kChunkShift].store(use, std::memory_order_release); }
+  void Set(uintptr_t base, ChunkUse use) {
+    __atomic_store_n(&uses_[base >> kChunkShift], static_cast<uint8_t>(use), __ATOMIC_RELEASE);
+  }
 
  private:
-  std::atomic<ChunkUse> uses_[kEntries]{};
+  // No initialiser: a table lies in static or freshly mapped memory, which is zero, and must not be touched to be made.
+  uint8_t uses_[kEntries];
 };
 
 }  // namespace acre

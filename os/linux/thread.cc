@@ -1,5 +1,6 @@
 #include "os/thread.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <initializer_list>
 #include <limits>
 
 #include "os/check.h"
@@ -111,6 +113,15 @@ bool OnFork(void (*prepare)(), void (*in_parent)(), void (*in_child)()) {
 }
 
 bool OnProcessExit(void (*body)()) { return atexit(body) == 0; }
+
+int DuplicateDescriptor(int descriptor) {
+  constexpr int kHigh = 512;
+  for (const int least : {kHigh, 3}) {
+    const long copy = SystemCall(SYS_fcntl, descriptor, F_DUPFD_CLOEXEC, least);
+    if (copy >= 0) return static_cast<int>(copy);
+  }
+  return descriptor;
+}
 
 void YieldThread() { (void)SystemCall(SYS_sched_yield); }
 

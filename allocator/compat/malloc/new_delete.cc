@@ -9,15 +9,15 @@
 
 #include "allocator/base/units.h"
 #include "allocator/compat/malloc/fast_path.h"
+#include "allocator/compat/malloc/new_retry.h"
 #include "os/check.h"
 
 #define ACRE_EXPORT __attribute__((visibility("default")))
 
-namespace std {
-[[noreturn]] __attribute__((weak, visibility("default"))) void __throw_bad_alloc();
+extern "C" {
+__attribute__((weak, visibility("default"))) std::new_handler acre_get_new_handler() __asm__("_ZSt15get_new_handlerv");
+[[noreturn]] __attribute__((weak, visibility("default"))) void acre_throw_bad_alloc() __asm__("_ZSt17__throw_bad_allocv");
 }
-extern "C" __attribute__((weak, visibility("default"))) std::new_handler acre_get_new_handler() __asm__(
-    "_ZSt15get_new_handlerv");
 
 using namespace acre;
 using namespace acre::compat;
@@ -28,19 +28,9 @@ void* Allocate(size_t bytes, size_t alignment) {
   return alignment <= kSlotAlignment ? Malloc(bytes) : std::aligned_alloc(alignment, bytes);
 }
 
-// Calls the new-handler until there is memory, as the standard says. Null when there is no handler (any more).
-[[gnu::cold]] [[gnu::noinline]] void* Retry(size_t bytes, size_t alignment) {
-  for (;;) {
-    const std::new_handler handler = acre_get_new_handler != nullptr ? acre_get_new_handler() : nullptr;
-    if (handler == nullptr) return nullptr;
-    handler();
-    if (void* object = Allocate(bytes, alignment)) return object;
-  }
-}
-
 [[gnu::cold]] [[gnu::noinline]] void* RetryOrThrow(size_t bytes, size_t alignment) {
-  if (void* object = Retry(bytes, alignment)) return object;
-  if (std::__throw_bad_alloc != nullptr) std::__throw_bad_alloc();
+  if (void* object = RetryNew(bytes, alignment)) return object;
+  if (acre_throw_bad_alloc != nullptr) acre_throw_bad_alloc();
   os::Fatal("operator new: no memory for ", bytes, " bytes");
 }
 
@@ -59,7 +49,7 @@ inline void* New(size_t bytes) {
 
 inline void* NewOrNull(size_t bytes) {
   void* object = Malloc(bytes);
-  return object != nullptr ? object : Retry(bytes, kSlotAlignment);
+  return object != nullptr ? object : RetryNewNoThrow(bytes, kSlotAlignment);
 }
 
 inline void* NewAligned(size_t bytes, std::align_val_t alignment) {
@@ -69,10 +59,19 @@ inline void* NewAligned(size_t bytes, std::align_val_t alignment) {
 
 inline void* NewAlignedOrNull(size_t bytes, std::align_val_t alignment) {
   void* object = Allocate(bytes, static_cast<size_t>(alignment));
-  return object != nullptr ? object : Retry(bytes, static_cast<size_t>(alignment));
+  return object != nullptr ? object : RetryNewNoThrow(bytes, static_cast<size_t>(alignment));
 }
 
 }  // namespace
+
+void* acre::compat::RetryNew(size_t bytes, size_t alignment) {
+  for (;;) {
+    const std::new_handler handler = acre_get_new_handler != nullptr ? acre_get_new_handler() : nullptr;
+    if (handler == nullptr) return nullptr;
+    handler();
+    if (void* object = Allocate(bytes, alignment)) return object;
+  }
+}
 
 ACRE_EXPORT void* operator new(size_t bytes) { return New(bytes); }
 ACRE_EXPORT void* operator new[](size_t bytes) { return New(bytes); }

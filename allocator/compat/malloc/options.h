@@ -12,7 +12,7 @@ struct Options {
   bool prints_stats = false;      // ACRE_STATS
   bool may_start_thread = true;   // ACRE_BACKGROUND
   // ACRE_HUGE_PAGES: never, or auto: once the heap holds this much, it grows by huge pages.
-  size_t huge_page_threshold_bytes = 32 * kMiB;
+  size_t huge_page_threshold_bytes = 16 * kMiB;
 };
 
 // Reads every ACRE_* variable. An unknown name or a bad value is named in one line on standard error and ignored. In a

@@ -30,6 +30,7 @@ constinit std::atomic<SpanHeap*> process_heap{nullptr};  // Written once, under 
 constinit os::Mutex init_mutex{kProcessHeapRank};
 constinit os::ThreadExitHook exit_hook;
 constinit Options options;
+constinit int report_descriptor = 2;
 
 void CloseThreadCache(void* cache) {
   if (thread_cache != cache) return;
@@ -72,6 +73,8 @@ void AfterForkInChild() {
 // Runs when the library is loaded, or before main when it is linked in. Allocations may have come before.
 [[gnu::constructor]] void Start() {
   ReadOptions(&options);
+  // Some programs close standard error before they end.
+  if (options.prints_stats) report_descriptor = os::DuplicateDescriptor(2);
   if (SpanHeap* heap = ProcessHeap()) {
     heap->set_huge_page_threshold(options.huge_page_threshold_bytes);
     housekeeper_storage.value.set_may_start_thread(options.may_start_thread);
@@ -84,12 +87,12 @@ void AfterForkInChild() {
 
 [[gnu::destructor]] void Finish() {
   SpanHeap* heap = process_heap.load(std::memory_order_relaxed);
-  if (options.prints_stats && heap != nullptr) WriteReport(*heap, 2);
+  if (options.prints_stats && heap != nullptr) WriteReport(*heap, report_descriptor);
 }
 
 }  // namespace
 
-constinit ChunkTable process_table;
+ChunkTable process_table;
 thread_local constinit ThreadCache* thread_cache __attribute__((tls_model("initial-exec"))) = &unopened_cache;
 
 SpanHeap* ProcessHeap() {

@@ -31,7 +31,7 @@ struct HeapOptions {
   bool may_start_thread = true;
 
   // Once it holds this many bytes, the heap asks the kernel for huge pages as it grows; SIZE_MAX for never.
-  size_t huge_page_threshold_bytes = size_t{32} << 20;
+  size_t huge_page_threshold_bytes = size_t{16} << 20;
 };
 
 struct HeapStatistics {
