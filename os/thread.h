@@ -15,6 +15,11 @@ int32_t CurrentProcessId();
 // May allocate (the C library does): the caller holds no lock of the heap.
 [[nodiscard]] bool StartThread(void (*body)(void*), void* argument, const char* name);
 
+// Whether `code` belongs to the C library or the dynamic loader. They free memory while they hold locks that StartThread
+// needs (glibc frees a thread's TLS under the lock of its stack cache): an allocator that is called from there must not
+// start a thread. True where it cannot be told. Any thread; takes no lock.
+bool IsInsideCLibrary(const void* code);
+
 // Something a thread waits for, with a time limit: a futex. For one waiter; any thread may signal.
 class Event {
  public:

@@ -4,7 +4,7 @@
 
 namespace acre {
 
-void Housekeeper::PokeSlow() {
+void Housekeeper::PokeSlow(const void* caller) {
   if (is_running_.load(std::memory_order_relaxed)) return;
   const uint64_t now_ns = os::CoarseMonotonicNs();
   uint64_t seen_ns = seen_ns_.load(std::memory_order_relaxed);
@@ -14,6 +14,7 @@ void Housekeeper::PokeSlow() {
   }
   if (may_start_thread_) {
     if (now_ns - seen_ns < os::kNsPerSecond && heap_.page_heap().dirty_bytes() < kMuchBytes) return;
+    if (caller != nullptr && os::IsInsideCLibrary(caller)) return;
     if (is_running_.exchange(true, std::memory_order_acq_rel)) return;
     seen_ns_.store(0, std::memory_order_relaxed);
     if (os::StartThread(&Housekeeper::Run, this, "acre")) return;

@@ -28,9 +28,10 @@ class Housekeeper {
   // Whether a thread may be started.
   void set_may_start_thread(bool may) { may_start_thread_ = may; }
 
-  // After memory was freed: starts the thread or does its work where that is due. A load and a comparison otherwise.
-  void Poke() {
-    if (heap_.page_heap().dirty_bytes() >= kSomeBytes) [[unlikely]] PokeSlow();
+  // After memory was freed: starts the thread or does its work where that is due. A load and a comparison otherwise. `caller`
+  // is the code that asked for the free, where it may be the C library: then no thread is started (os/thread.h).
+  void Poke(const void* caller = nullptr) {
+    if (heap_.page_heap().dirty_bytes() >= kSomeBytes) [[unlikely]] PokeSlow(caller);
   }
 
   // Ends the thread, if there is one, and waits for it; none is started any more.
@@ -45,7 +46,7 @@ class Housekeeper {
   static constexpr uint64_t kTickNs = 250'000'000;
   static constexpr uint32_t kIdleTicks = 20;  // 5 s.
 
-  void PokeSlow();
+  void PokeSlow(const void* caller);
   static void Run(void* self);
 
   SpanHeap& heap_;

@@ -3,7 +3,7 @@
 // A magazine: an array of addresses of free slots of one class, traded whole between threads and the depot [Bonwick and
 // Adams, "Magazines and Vmem", 2001].
 //
-// A magazine's size is a power of two with a header of 16 bytes: 14, 30, 62, 126 or 254 slots.
+// A magazine's size is a power of two with a header of 16 bytes: 6, 14, 30, 62, 126 or 254 slots.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Magazine {
   uint32_t capacity;
   void* slots[];
 
-  static constexpr uint32_t kMinCapacity = 14;
+  static constexpr uint32_t kMinCapacity = 6;
   static constexpr uint32_t kMaxCapacity = 254;
   static constexpr size_t kMaxSlotBytes = 128 * kKiB;  // At most this much memory in one magazine.
 

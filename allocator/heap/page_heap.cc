@@ -226,16 +226,19 @@ bool PageHeap::ReleaseAddressSpace() {
     const uint32_t limit = pages.limit();
     const size_t scavenged = pages.Shrink(limit - tail);
     space_.Use(0, scavenged * kPageBytes);  // Counted as ready, as the whole tail is now taken for.
-    if (space_.Fault(record.reservation, record.chunk->PageAddress(limit - tail), size_t{tail} * kPageBytes) !=
-        Status::kOk) {
-      // The kernel has no mapping left to split with: the pages come back as if they held memory.
+    const uintptr_t base = record.chunk->PageAddress(limit - tail);
+    const bool is_released = space_.Fault(record.reservation, base, size_t{tail} * kPageBytes) == Status::kOk;
+    if (!is_released) {
+      // The kernel has no mapping left to split with: the pages come back as if all of them held memory.
+      uint32_t taken_scavenged;
       pages.Extend(limit);
-      continue;
+      CHECK(pages.AllocateAt(limit - tail, tail, &taken_scavenged));
+      pages.Free(limit - tail, tail);
     }
-    dirty_pages_.store(dirty_pages_.load(std::memory_order_relaxed) - (dirty - pages.dirty_pages()),
+    dirty_pages_.store(dirty_pages_.load(std::memory_order_relaxed) + pages.dirty_pages() - dirty,
                        std::memory_order_relaxed);
     dirty_low_water_.Note(dirty_pages_.load(std::memory_order_relaxed));
-    released_tails = true;
+    released_tails |= is_released;
   }
   return released_chunks || released_tails;
 }

@@ -7,7 +7,7 @@
 // one; when that does not help, a magazine is traded with the central list. So a thread that goes back and forth around a
 // boundary does not trade at every step, and a trade happens at most once in a magazine's length.
 //
-// A magazine begins with 14 slots and doubles with each trade up to 254 slots or 128 KiB: a thread that allocates little
+// A magazine begins with 6 slots and doubles with each trade up to 254 slots or 128 KiB: a thread that allocates little
 // holds little. While the depot refuses magazines (a wave of frees) it is halved, because each slot that stays in one when the wave
 // is over may keep a page.
 //
@@ -89,19 +89,16 @@ class ThreadCache {
     uint32_t count = 0;  // Not atomic: compilers then spend five more instructions on it. Statistics read it as it is.
     uint32_t limit = 0;
   };
-  struct Reserve {
-    Magazine* previous = nullptr;
-    uint16_t wanted = 0;    // Slots at the next refill from span bits.
-    uint16_t capacity = 0;  // Of the next magazine.
-  };
-
   void Load(SizeClass size_class, Magazine* magazine);
   Magazine* Unload(SizeClass size_class);
   bool SwapMagazines(SizeClass size_class);
 
   Bin bins_[kSizeClassCount];
-  Reserve reserves_[kSizeClassCount];
-  CentralList* central_ = nullptr;  // By class.
+  // By class, in arrays of their own so that a cache fits 2 KiB.
+  Magazine* previous_magazines_[kSizeClassCount] = {};
+  uint8_t refill_slots_[kSizeClassCount] = {};  // Of the last refill from span bits.
+  uint8_t capacities_[kSizeClassCount] = {};    // Of the next magazine.
+  CentralList* central_ = nullptr;              // By class.
 
  public:
   // On the heap's list of caches; guarded by its lock.

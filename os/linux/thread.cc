@@ -1,7 +1,9 @@
 #include "os/thread.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +17,8 @@
 #include "os/check.h"
 #include "os/clock.h"
 #include "os/linux/system_call.h"
+
+extern "C" __attribute__((weak)) int _dl_find_object(void* address, dl_find_object* result) noexcept;
 
 namespace acre::os {
 namespace {
@@ -113,6 +117,18 @@ bool OnFork(void (*prepare)(), void (*in_parent)(), void (*in_child)()) {
 }
 
 bool OnProcessExit(void (*body)()) { return atexit(body) == 0; }
+
+bool IsInsideCLibrary(const void* code) {
+  // Since glibc 2.35; lock-free. In a static program everything is one object.
+  if (&_dl_find_object == nullptr) return true;
+  const auto object_of = [](const void* address) -> const link_map* {
+    dl_find_object object;
+    return _dl_find_object(const_cast<void*>(address), &object) == 0 ? object.dlfo_link_map : nullptr;
+  };
+  const link_map* object = object_of(code);
+  return object == nullptr || object == object_of(reinterpret_cast<const void*>(&pthread_create)) ||
+         object == object_of(reinterpret_cast<const void*>(&_dl_find_object));
+}
 
 int DuplicateDescriptor(int descriptor) {
   constexpr int kHigh = 512;

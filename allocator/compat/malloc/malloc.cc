@@ -36,11 +36,11 @@ void* AllocateZeroed(size_t bytes) {
   return object != nullptr ? object : OutOfMemory();
 }
 
-void* Reallocate(void* object, size_t bytes) {
+void* Reallocate(void* object, size_t bytes, const void* caller) {
   SpanHeap& heap = *ProcessHeap();
   void* moved = heap.Reallocate(OpenThreadCache(heap), object, bytes);
   if (moved == nullptr) return OutOfMemory();
-  AfterSlowFree();
+  AfterSlowFree(caller);
   return moved;
 }
 
@@ -72,7 +72,7 @@ ACRE_EXPORT void* realloc(void* object, size_t bytes) {
     Free(object);
     return nullptr;
   }
-  return Reallocate(object, bytes);
+  return Reallocate(object, bytes, __builtin_return_address(0));
 }
 
 ACRE_EXPORT void* reallocarray(void* object, size_t count, size_t bytes) {

@@ -110,7 +110,7 @@ ThreadCache& OpenThreadCache(SpanHeap& heap) {
   return *cache;
 }
 
-void AfterSlowFree() { housekeeper_storage.value.Poke(); }
+void AfterSlowFree(const void* caller) { housekeeper_storage.value.Poke(caller); }
 
 void* AllocateSlow(size_t bytes) {
   SpanHeap& heap = *ProcessHeap();
@@ -125,7 +125,8 @@ void FreeSlow(void* object) {
   SpanHeap& heap = *ProcessHeap();
   // A thread that only frees gets a cache too: its frees go back in batches.
   heap.Free(OpenThreadCache(heap), object);
-  AfterSlowFree();
+  // free jumps here, so that this is free's caller; otherwise it is this library, which may be linked into a static program.
+  AfterSlowFree(__builtin_return_address(0));
   errno = saved_errno;
 }
 

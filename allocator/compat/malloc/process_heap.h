@@ -24,8 +24,8 @@ extern thread_local constinit ThreadCache* thread_cache __attribute__((tls_model
 SpanHeap* ProcessHeap();
 ThreadCache& OpenThreadCache(SpanHeap& heap);
 
-// After memory was freed on a slow path.
-void AfterSlowFree();
+// After memory was freed on a slow path, on behalf of the code at `caller`.
+void AfterSlowFree(const void* caller);
 
 // An allocation that the fast path could not serve; null with errno ENOMEM when there is no memory.
 void* AllocateSlow(size_t bytes);
