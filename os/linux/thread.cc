@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include <initializer_list>
 #include <limits>
 
 #include "os/check.h"
@@ -132,7 +131,8 @@ bool IsInsideCLibrary(const void* code) {
 
 int DuplicateDescriptor(int descriptor) {
   constexpr int kHigh = 512;
-  for (const int least : {kHigh, 3}) {
+  constexpr int kLeast[] = {kHigh, 3};
+  for (const int least : kLeast) {
     const long copy = SystemCall(SYS_fcntl, descriptor, F_DUPFD_CLOEXEC, least);
     if (copy >= 0) return static_cast<int>(copy);
   }
