@@ -121,19 +121,26 @@ class ChunkPagesModel {
   }
 
  private:
-  uint32_t RandomCount() { return 1 + static_cast<uint32_t>(random_.OneIn(30) ? random_.Below(2000) : random_.Skewed(5)); }
+  uint32_t RandomCount() {
+    return 1 + static_cast<uint32_t>(random_.OneIn(30) ? random_.Below(2000) : random_.Skewed(5));
+  }
   uint32_t RandomAlignment() { return random_.OneIn(4) ? 1u << random_.Below(9) : 1; }
 
   void Step() {
     // Phases of growth and of shrinking, so that both a full and an empty chunk come up.
     const bool grows = (step_++ / 2000) % 2 == 0;
     switch (random_.Below(10)) {
-      case 0: return TakeAt();
-      case 1: return GiveBack();
-      case 2: return random_.OneIn(20) ? Extend() : Take();
+      case 0:
+        return TakeAt();
+      case 1:
+        return GiveBack();
+      case 2:
+        return random_.OneIn(20) ? Extend() : Take();
       case 3:
-      case 4: return TakeDirty();
-      default: return grows == !random_.OneIn(3) ? Take() : Free();
+      case 4:
+        return TakeDirty();
+      default:
+        return grows == !random_.OneIn(3) ? Take() : Free();
     }
   }
 

@@ -59,7 +59,10 @@ class HeapFaults : public ::testing::TestWithParam<Scenario> {
     Take(test, objects, 100, 128 * kMiB);
     for (size_t i = 0; i < objects.size(); i += 5) Resize(test, objects[i], 2 * objects[i].bytes + 1);
     test.heap().ReleaseAll();
-    for (size_t i = 0; i < objects.size(); i += 7) Resize(test, objects[i], objects[i].bytes / 2);
+    for (size_t i = 0; i < objects.size(); i += 7) {
+      // Making the end of a huge object inaccessible is fatal when it can neither be done nor undone; os/ tests it.
+      if (objects[i].bytes <= SpanHeap::kMaxLargeBytes) Resize(test, objects[i], objects[i].bytes / 2);
+    }
     test.heap().CheckInvariants();
     for (const Object& object : objects) {
       EXPECT_TRUE(testing::IsFilledWith(object.memory, object.filled, object.pattern));
@@ -135,7 +138,9 @@ INSTANTIATE_TEST_SUITE_P(Kernels, HeapFaults,
                                            Scenario{"LimitedOld", size_t{8} << 30, true, true}),
                          [](const auto& scenario) { return scenario.param.name; });
 
-TEST_P(HeapFaults, ScenarioWorksWithoutFailures) { EXPECT_FALSE(RunWithFailure(1000, ENOMEM, FakeMemory::Repeat::kOnce)); }
+TEST_P(HeapFaults, ScenarioWorksWithoutFailures) {
+  EXPECT_FALSE(RunWithFailure(1000, ENOMEM, FakeMemory::Repeat::kOnce));
+}
 
 TEST_P(HeapFaults, NullOrWorksWhenTheNthCallFailsOnce) { FailEachCall(ENOMEM, FakeMemory::Repeat::kOnce); }
 

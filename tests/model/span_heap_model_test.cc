@@ -1,4 +1,4 @@
-// The span heap beside an oracle that knows every live object: where it lies, how long it is, and what was written to it.
+// The span heap beside an oracle that knows every live object: where it lies, its length, and what was written to it.
 
 #include <gtest/gtest.h>
 
@@ -17,9 +17,9 @@ using testing::AddressOf;
 using testing::HeapUnderTest;
 
 struct Object {
-  size_t bytes;     // Asked for.
+  size_t bytes;  // Asked for.
   size_t usable;
-  uint64_t key;     // Its contents are a function of this.
+  uint64_t key;  // Its contents are a function of this.
 };
 
 // Contents are written and checked at the beginning, at the end, and at one word of each os page between: enough to see
@@ -39,8 +39,7 @@ unsigned char ByteAt(uint64_t key, size_t offset) {
 
 class SpanHeapModel {
  public:
-  SpanHeapModel(uint64_t seed, size_t caches, unsigned most_bits)
-      : random_(seed), most_bits_(most_bits) {
+  SpanHeapModel(uint64_t seed, size_t caches, unsigned most_bits) : random_(seed), most_bits_(most_bits) {
     caches_.push_back(&test_.cache());
     while (caches_.size() < caches) caches_.push_back(test_.heap().OpenCache());
   }
@@ -61,17 +60,25 @@ class SpanHeapModel {
     const bool grows = (step_++ / 3000) % 2 == 0;
     if (random_.OneIn(2000)) return ReplaceCache();
     if (random_.OneIn(1000)) {
-      static_cast<void>(random_.OneIn(2) ? test_.heap().ReleaseAll() : test_.heap().ReleaseIdle(now_ns_ += 200'000'000));
+      static_cast<void>(random_.OneIn(2) ? test_.heap().ReleaseAll()
+                                         : test_.heap().ReleaseIdle(now_ns_ += 200'000'000));
       return;
     }
     switch (random_.Below(8)) {
-      case 0: return Reallocate();
-      case 1: return AllocateAligned();
-      case 2: return AllocateZeroed();
-      case 3: return grows ? Allocate() : Free();
-      case 4: return grows ? Allocate() : Free();
-      case 5: return Free();
-      default: return grows == !random_.OneIn(4) ? Allocate() : Free();
+      case 0:
+        return Reallocate();
+      case 1:
+        return AllocateAligned();
+      case 2:
+        return AllocateZeroed();
+      case 3:
+        return grows ? Allocate() : Free();
+      case 4:
+        return grows ? Allocate() : Free();
+      case 5:
+        return Free();
+      default:
+        return grows == !random_.OneIn(4) ? Allocate() : Free();
     }
   }
 

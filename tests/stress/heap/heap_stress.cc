@@ -57,6 +57,7 @@ class HeapStress : public ::testing::Test {
   static size_t RandomBytes(testing::Random& random) {
     constexpr size_t kLeast = sizeof(Header) + 1;
     if (random.OneIn(5000)) return 33 * kMiB + random.Below(40 * kMiB);
+    if (random.OneIn(1000)) return kLeast + random.Below(24 * kMiB);  // So that chunks grow, come and go.
     if (random.OneIn(100)) return kLeast + random.Below(300 * kKiB);
     return kLeast + random.Skewed(12);
   }

@@ -15,7 +15,8 @@ constexpr uint64_t kBegin = 1'000'000;
 // A stock of `level` that has been watched for a whole window from kBegin on; the next quarter begins at `*now`.
 LowWater Watched(size_t level, uint64_t* now) {
   LowWater low;
-  for (*now = kBegin; *now < kBegin + 5 * kQuarter; *now += kQuarter) static_cast<void>(low.Advance(*now, kQuarter, level));
+  for (*now = kBegin; *now < kBegin + 5 * kQuarter; *now += kQuarter)
+    static_cast<void>(low.Advance(*now, kQuarter, level));
   return low;
 }
 

@@ -42,7 +42,8 @@ class MisuseTest : public ::testing::Test {
 TEST_F(MisuseTest, DoubleFreeOfASlotInTheCache) {
   char* slot = Allocate(100);
   test_.Free(slot);
-  ExpectLine([&] { test_.Free(slot); }, "double free of " + Hex(AddressOf(slot)) + ": a slot of 112 bytes, freed before");
+  ExpectLine([&] { test_.Free(slot); },
+             "double free of " + Hex(AddressOf(slot)) + ": a slot of 112 bytes, freed before");
 }
 
 TEST_F(MisuseTest, DoubleFreeOfASlotThatWentBackToItsSpan) {
@@ -50,7 +51,8 @@ TEST_F(MisuseTest, DoubleFreeOfASlotThatWentBackToItsSpan) {
   char* neighbour = Allocate(100);
   test_.Free(slot);
   test_.cache().Flush();
-  ExpectLine([&] { test_.Free(slot); }, "double free of " + Hex(AddressOf(slot)) + ": a slot of 112 bytes, freed before");
+  ExpectLine([&] { test_.Free(slot); },
+             "double free of " + Hex(AddressOf(slot)) + ": a slot of 112 bytes, freed before");
   test_.Free(neighbour);
 }
 
@@ -121,8 +123,9 @@ TEST_F(MisuseTest, InteriorOfALargeBlock) {
 TEST_F(MisuseTest, DoubleFreeOfALargeBlock) {
   char* block = Allocate(100 * kKiB);
   test_.Free(block);
-  ExpectLine([&] { test_.Free(block); }, "free of " + Hex(AddressOf(block)) +
-                                             ": no block is there (its page is free: freed before, or never allocated)");
+  ExpectLine(
+      [&] { test_.Free(block); },
+      "free of " + Hex(AddressOf(block)) + ": no block is there (its page is free: freed before, or never allocated)");
 }
 
 TEST_F(MisuseTest, InteriorOfAHugeBlock) {
@@ -132,8 +135,8 @@ TEST_F(MisuseTest, InteriorOfAHugeBlock) {
                "free of " + Hex(AddressOf(block) + offset) + ": " + std::to_string(offset) +
                    " bytes inside a live block of 104857600 bytes at " + Hex(AddressOf(block)));
   }
-  ExpectLine([&] { test_.Free(block + 101 * kMiB); },
-             "free of " + Hex(AddressOf(block) + 101 * kMiB) + ": no block is there (freed before, or never allocated)");
+  ExpectLine([&] { test_.Free(block + 101 * kMiB); }, "free of " + Hex(AddressOf(block) + 101 * kMiB) +
+                                                          ": no block is there (freed before, or never allocated)");
   test_.Free(block);
 }
 

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "os/clock.h"
 #include "os/fake/fake_memory.h"
+#include "tests/unit/os/mappings.h"
 
 namespace acre {
 namespace {
@@ -17,6 +19,7 @@ constexpr uint64_t kQuarterNs = os::kNsPerSecond / 4;
 
 class PageHeapTest : public ::testing::Test {
  protected:
+  explicit PageHeapTest(size_t limit_bytes = SIZE_MAX) : space_(fake_.calls(), limit_bytes) {}
   ~PageHeapTest() override {
     page_heap_.CheckInvariants();
     page_heap_.ReleaseChunks();
@@ -34,7 +37,7 @@ class PageHeapTest : public ::testing::Test {
   }
 
   os::FakeMemory fake_;
-  os::AddressSpace space_{fake_.calls(), SIZE_MAX};
+  os::AddressSpace space_;
   std::unique_ptr<ChunkTable> table_ = std::make_unique<ChunkTable>();
   ChunkSpace chunk_space_{space_, *table_};
   PageHeap page_heap_{space_, chunk_space_, *table_};
@@ -206,6 +209,73 @@ TEST_F(PageHeapTest, HugePagesAreAskedForBeyondTheThresholdOnly) {
   Large(1000);
   Large(1000);
   EXPECT_GT(wishes(), 0u);
+}
+
+TEST_F(PageHeapTest, EmptyChunksGoBackWithTheirRecordsButForOne) {
+  std::vector<Span*> spans;
+  for (int i = 0; i < 4; ++i) spans.push_back(Large(kUsablePages));
+  page_heap_.Free(spans[1]);
+  page_heap_.Free(spans[2]);
+  page_heap_.Free(spans[3]);
+  EXPECT_EQ(page_heap_.ReleaseAll(), 3 * kUsablePages * kPageBytes);
+  EXPECT_EQ(page_heap_.stats().chunks, 2u);
+  EXPECT_EQ(space_.stats().reserved_bytes, 2 * kChunkBytes);
+  page_heap_.CheckInvariants();
+  for (int i = 0; i < 3; ++i) Large(kUsablePages);
+  EXPECT_EQ(page_heap_.stats().chunks, 4u);
+}
+
+TEST_F(PageHeapTest, ReleasedAddressSpaceLeavesNoEmptyChunk) {
+  Span* kept = Large(3);
+  page_heap_.Free(Large(kUsablePages));
+  page_heap_.ReleaseAll();
+  EXPECT_TRUE(page_heap_.ReleaseAddressSpace());
+  EXPECT_EQ(page_heap_.stats().chunks, 1u);
+  EXPECT_FALSE(page_heap_.ReleaseAddressSpace());
+  page_heap_.Free(kept);
+}
+
+// Under a finite limit on address space, where what is not accessible is not mapped either.
+class PageHeapLimited : public PageHeapTest {
+ protected:
+  static constexpr size_t kSomeLimit = size_t{1} << 40;
+  PageHeapLimited() : PageHeapTest(kSomeLimit) {}
+
+  // The chunk's end: dirty pages full of ones, and fresh ones behind them.
+  void LeaveADirtyTail() {
+    kept_ = Large(1);
+    Span* tail = Large(100);
+    std::memset(reinterpret_cast<void*>(BaseOf(tail)), 0xff, 100 * kPageBytes);
+    page_heap_.Free(tail);
+  }
+
+  Span* kept_ = nullptr;
+};
+
+TEST_F(PageHeapLimited, FreeEndsOfChunksAreUnmappedAndComeBackFresh) {
+  if (os::kHasShadow) GTEST_SKIP() << "reservations are always mapped there";
+  LeaveADirtyTail();
+  EXPECT_TRUE(page_heap_.ReleaseAddressSpace());
+  EXPECT_EQ(fake_.mapped_bytes(), (size_t{kFirstPage} + 1) * kPageBytes + os::OsPageBytes());
+  EXPECT_EQ(page_heap_.dirty_bytes(), 0u);
+  page_heap_.CheckInvariants();
+  Span* again = Large(100);
+  EXPECT_TRUE(again->is_zeroed);
+  EXPECT_TRUE(os::IsFilledWith(BaseOf(again), 100 * kPageBytes, 0));
+}
+
+TEST_F(PageHeapLimited, EndThatCannotBeUnmappedIsNotTakenForZeroed) {
+  if (os::kHasShadow) GTEST_SKIP() << "reservations are always mapped there";
+  LeaveADirtyTail();
+  fake_.FailNth(1, ENOMEM, os::FakeMemory::Repeat::kForever, os::FakeMemory::Kind::kUnmap);
+  EXPECT_FALSE(page_heap_.ReleaseAddressSpace());
+  fake_.StopFailing();
+  page_heap_.CheckInvariants();
+  Span* again = Large(100);
+  EXPECT_TRUE(!again->is_zeroed || os::IsFilledWith(BaseOf(again), 100 * kPageBytes, 0));
+  page_heap_.Free(again);
+  page_heap_.ReleaseAll();
+  EXPECT_EQ(space_.stats().ready_bytes, kPageBytes);
 }
 
 TEST_F(PageHeapTest, EachSpanInUseIsVisitedOnce) {

@@ -69,7 +69,8 @@ TEST_F(FindSlotTest, EveryAddressOfAChunkIsAnsweredAndItsRecordsAreNoSlots) {
 TEST_F(FindSlotTest, EdgesOfEverySpanAreExact) {
   MakeSomeSpans();
   for (const auto& [base, span] : spans_) {
-    for (uintptr_t word : {base - 1, base, base + 1, base + BytesOf(span) - 1, base + BytesOf(span)}) ExpectAnswer(word);
+    for (uintptr_t word : {base - 1, base, base + 1, base + BytesOf(span) - 1, base + BytesOf(span)})
+      ExpectAnswer(word);
   }
 }
 
@@ -93,7 +94,8 @@ TEST_F(FindSlotTest, NonCanonicalTwinsOfHeapAddressesAreNotFound) {
   Span* span = test_.Make(ClassForSize(64));
   const uintptr_t address = BaseOf(span);
   ASSERT_EQ(Find(address).span, span);
-  for (uint32_t bit = kAddressBits; bit < 64; ++bit) EXPECT_EQ(Find(address | (uintptr_t{1} << bit)).span, nullptr) << bit;
+  for (uint32_t bit = kAddressBits; bit < 64; ++bit)
+    EXPECT_EQ(Find(address | (uintptr_t{1} << bit)).span, nullptr) << bit;
 }
 
 TEST_F(FindSlotTest, LeftOverBytesOfASpanHaveAnIndexBehindItsSlots) {

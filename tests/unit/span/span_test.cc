@@ -46,7 +46,8 @@ TEST_F(SpanTest, SlotStatesBeginAsNeverUsedAlsoWhenRowsAreUsedAgain) {
     for (uintptr_t address = BaseOf(span); address < limit; address += kSlotAlignment) {
       ASSERT_EQ(state_at(address).load(), kNeverUsed) << "round " << round;
     }
-    for (uintptr_t address = BaseOf(span); address < limit; address += kKiB) state_at(address).store(LiveState(address));
+    for (uintptr_t address = BaseOf(span); address < limit; address += kKiB)
+      state_at(address).store(LiveState(address));
     test_.Unmake(span);
   }
 }
