@@ -73,6 +73,7 @@ void* Mutator::AllocateAligned(size_t bytes, size_t alignment) {
 
 void* Mutator::Reallocate(void* object, size_t bytes) {
   if (object == nullptr) return Allocate(bytes);
+  if (cache_ == nullptr) return nullptr;
   void* moved = heap_.impl_->heap.Reallocate(*cache_, object, bytes);
   heap_.impl_->housekeeper.Poke();
   return moved;
@@ -80,7 +81,9 @@ void* Mutator::Reallocate(void* object, size_t bytes) {
 
 void Mutator::Free(void* object) {
   if (object == nullptr) return;
-  heap_.impl_->heap.Free(*cache_, object);
+  // Without a cache of its own the object still goes back.
+  ThreadCache closed;
+  heap_.impl_->heap.Free(cache_ == nullptr ? closed : *cache_, object);
   heap_.impl_->housekeeper.Poke();
 }
 

@@ -35,6 +35,8 @@ Status ChunkSpace::ReserveAtHints(size_t bytes, os::Reservation* reservation) {
       return status;
     }
     if (status == Status::kConflict) {
+      // Not asked again; a single chunk's place says nothing of what a longer range needs further on.
+      if (base == hint_) hint_ = base + kChunkBytes;
       ++conflicts;
       base += kChunkBytes;
     } else if (status == Status::kRefused) {

@@ -12,12 +12,14 @@ void Housekeeper::PokeSlow(const void* caller) {
     seen_ns_.store(now_ns, std::memory_order_relaxed);
     seen_ns = now_ns;
   }
-  if (may_start_thread_) {
+  if (may_start_thread_.load(std::memory_order_relaxed)) {
     if (now_ns - seen_ns < os::kNsPerSecond && heap_.page_heap().dirty_bytes() < kMuchBytes) return;
     if (caller != nullptr && os::IsInsideCLibrary(caller)) return;
     if (is_running_.exchange(true, std::memory_order_acq_rel)) return;
     seen_ns_.store(0, std::memory_order_relaxed);
     if (os::StartThread(&Housekeeper::Run, this, "acre")) return;
+    // Not to be had: the calls that free do the work from now on.
+    may_start_thread_.store(false, std::memory_order_relaxed);
     is_running_.store(false, std::memory_order_relaxed);
   }
   uint64_t last_ns = last_tick_ns_.load(std::memory_order_relaxed);
@@ -38,7 +40,7 @@ void Housekeeper::Run(void* self) {
 }
 
 void Housekeeper::Stop() {
-  may_start_thread_ = false;
+  may_start_thread_.store(false, std::memory_order_relaxed);
   stop_.Signal();
   while (is_running_.load(std::memory_order_acquire)) os::YieldThread();
 }

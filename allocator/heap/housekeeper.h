@@ -26,12 +26,16 @@ class Housekeeper {
   Housekeeper& operator=(const Housekeeper&) = delete;
 
   // Whether a thread may be started.
-  void set_may_start_thread(bool may) { may_start_thread_ = may; }
+  void set_may_start_thread(bool may) { may_start_thread_.store(may, std::memory_order_relaxed); }
 
   // After memory was freed: starts the thread or does its work where that is due. A load and a comparison otherwise. `caller`
   // is the code that asked for the free, where it may be the C library: then no thread is started (os/thread.h).
   void Poke(const void* caller = nullptr) {
-    if (heap_.page_heap().dirty_bytes() >= kSomeBytes) [[unlikely]] PokeSlow(caller);
+    if (heap_.page_heap().dirty_bytes() >= kSomeBytes) [[unlikely]] {
+      PokeSlow(caller);
+    } else if (seen_ns_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+      seen_ns_.store(0, std::memory_order_relaxed);
+    }
   }
 
   // Ends the thread, if there is one, and waits for it; none is started any more.
@@ -50,7 +54,7 @@ class Housekeeper {
   static void Run(void* self);
 
   SpanHeap& heap_;
-  bool may_start_thread_ = true;
+  std::atomic<bool> may_start_thread_{true};
   os::Event stop_;
   std::atomic<bool> is_running_{false};
   std::atomic<uint64_t> seen_ns_{0};  // When some dirty memory was first seen; 0: not now.

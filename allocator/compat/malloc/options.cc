@@ -31,7 +31,7 @@ constexpr Option kOptions[] = {
      [](Options* o, const char* value) {
        const bool is_never = std::strcmp(value, "never") == 0;
        if (!is_never && std::strcmp(value, "auto") != 0) return false;
-       o->huge_page_threshold_bytes = is_never ? SIZE_MAX : Options{}.huge_page_threshold_bytes;
+       o->huge_page_threshold_bytes = is_never ? SIZE_MAX : kAutoHugePageBytes;
        return true;
      }},
 };

@@ -11,6 +11,7 @@
 // pointer into the middle of an object) ends the process with one line that names the address.
 
 #include <cstddef>
+#include <cstdint>
 
 #include "acre/version.h"
 
@@ -31,7 +32,7 @@ struct HeapOptions {
   bool may_start_thread = true;
 
   // Once it holds this many bytes, the heap asks the kernel for huge pages as it grows; SIZE_MAX for never.
-  size_t huge_page_threshold_bytes = size_t{16} << 20;
+  size_t huge_page_threshold_bytes = SIZE_MAX;
 };
 
 struct HeapStatistics {
