@@ -64,11 +64,11 @@ TEST(Options, AllVariablesOfTheEnvironmentAreReadAndMistakesPrinted) {
   EXPECT_EXIT(
       {
         setenv("ACRE_STATS", "1", 1);
-        setenv("ACRE_HUGE_PAGES", "never", 1);
+        setenv("ACRE_HUGE_PAGES", "auto", 1);
         setenv("ACRE_NONSENSE", "7", 1);
         Options options;
         ReadOptions(&options);
-        std::_Exit(options.prints_stats && options.huge_page_threshold_bytes == SIZE_MAX ? 0 : 1);
+        std::_Exit(options.prints_stats && options.huge_page_threshold_bytes == kAutoHugePageBytes ? 0 : 1);
       },
       ::testing::ExitedWithCode(0), "^acre: ignoring ACRE_NONSENSE=7: it is not an option of this library\n$");
 }
