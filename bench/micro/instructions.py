@@ -17,6 +17,7 @@ import contenders  # noqa: E402
 from failure import Failure  # noqa: E402
 
 MODES = ("lifo", "batch", "reverse", "loop")
+TOLERANCE = 0.02
 FEW, MANY = 50_000, 150_000  # Blocks: whole batches, and enough that caches are filled in both runs.
 COLLECTED = re.compile(r"Collected : (\d+)")
 
@@ -41,6 +42,8 @@ def main(arguments):
     parser.add_argument("--build", metavar="DIR", help="the build directory (default: build/release)")
     parser.add_argument("--allocators", metavar="A,B", help=f"only these of {', '.join(contenders.ALL)}; jemalloc is always in")
     parser.add_argument("--json", metavar="FILE", help="also write the counts there")
+    parser.add_argument("--check", metavar="FILE", help="compare with the counts in FILE, as --json wrote them: more than "
+                        f"{TOLERANCE:.0%} above is an error (bench/micro/golden/instructions.json is g++ 12's)")
     options = parser.parse_args(arguments)
     build = contenders.build_directory(options.build)
     allocators = contenders.find_allocators(options.allocators.split(",") if options.allocators else None, build,
@@ -54,7 +57,26 @@ def main(arguments):
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(counts, file, indent=1)
-    return 0
+    return check(counts, options.check) if options.check else 0
+
+
+def check(counts, path):
+    """Compares with golden counts; says each one that has grown, and each that could be lowered."""
+    with open(path, encoding="utf-8") as file:
+        golden = json.load(file)
+    grown = 0
+    for name, modes in golden.items():
+        for mode, expected in modes.items():
+            if name not in counts:
+                raise Failure(f"{path} has counts of {name}, which was not run")
+            now = counts[name][mode]
+            if now > expected * (1 + TOLERANCE):
+                grown += 1
+                print(f"{name} {mode}: {now:.1f} instructions, golden {expected:.1f}")
+            elif now < expected * (1 - TOLERANCE):
+                print(f"{name} {mode}: {now:.1f} instructions, golden {expected:.1f}: lower the golden count")
+    print("no count has grown" if grown == 0 else f"{grown} counts have grown")
+    return 1 if grown else 0
 
 
 if __name__ == "__main__":
