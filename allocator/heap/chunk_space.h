@@ -64,7 +64,7 @@ class ChunkSpace {
   os::Mutex mutex_{kChunkSpaceRank};
   uintptr_t hint_ = kFirstHint;  // Guarded by mutex_. Chunks below are ours, or were in conflict.
 #if defined(ACRE_HAS_SHADOW)
-  uint32_t refusals_ = kMaxRefusals;  // Their shadow memory lies there [HAZARDS C10].
+  uint32_t refusals_ = kMaxRefusals;  // Their shadow memory lies there.
 #else
   uint32_t refusals_ = 0;  // Guarded by mutex_.
 #endif

@@ -149,7 +149,7 @@ TEST_F(ThreadCacheTest, TrimmedCacheKeepsItsLoadedMagazine) {
 }
 
 TEST_F(ThreadCacheTest, IdleCacheOfManyClassesHoldsLittle) {
-  // A thread that allocates and frees one object of every class keeps less than 100 KiB [HAZARDS E].
+  // A thread that allocates and frees one object of every class keeps less than 100 KiB.
   for (size_t bytes = 16; bytes <= 4 * kKiB; bytes += 16) test_.Free(test_.Allocate(bytes));
   size_t cached = 0;
   for (uint32_t number = 1; number < kSizeClassCount; ++number) {
