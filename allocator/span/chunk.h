@@ -12,7 +12,7 @@
 //   + pages' bitmaps                         page/chunk_pages.h
 //   kFirstPage                               the pages
 //
-// All of it is 10 MiB of address space, of which only the lines of pages in use are ever touched: about 2 % of the heap's
+// All of it is 10 MiB of address space, of which only the lines of pages in use are ever touched: about 3 % of the heap's
 // memory with 64-byte slots, 8 % with 16-byte ones. It is flat, so that a word is resolved without reading a span record,
 // and outside of the objects, so that an object that overflows reaches another object first.
 //
