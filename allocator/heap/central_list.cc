@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "allocator/base/bits.h"
+#include "allocator/base/racy.h"
 #include "os/check.h"
 #include "os/clock.h"
 
@@ -213,14 +214,13 @@ void CentralList::CheckInvariants() {
     slots += magazine->count;
     for (uint32_t i = 0; i < magazine->count; ++i) {
       const auto address = reinterpret_cast<uintptr_t>(magazine->slots[i]);
-      Chunk* chunk = ChunkOf(address);
       const Span* span = SpanOfPage(ChunkOf(address), PageOf(address));
       CHECK(span != nullptr);
       CHECK(span->size_class == size_class_);
       CHECK(TestBit(AllocBitsOf(span), SlotAt(info(), static_cast<uint32_t>(address - BaseOf(span)))));  // C2
-      const PageRef ref = chunk->page_refs[PageOf(address)];
+      const PageRef ref = PageRefOf(address);
       CHECK(ref.size_class() == size_class_);
-      CHECK(StateOf(chunk, ref, address).load(std::memory_order_relaxed) != LiveState(address));  // C2
+      CHECK(RacyLoad(ref.State(address)) != LiveState(address));  // C2
     }
   }
   CHECK(magazines == depot_magazines_);

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 
+#include "allocator/base/racy.h"
 #include "arch/memory.h"
 #include "os/clock.h"
 
@@ -66,8 +67,7 @@ void* SpanHeap::AllocateOne(SizeClass size_class) {
   void* slot = central(size_class).AllocateOne();
   if (slot == nullptr) return nullptr;
   const auto address = reinterpret_cast<uintptr_t>(slot);
-  Chunk* chunk = ChunkOf(address);
-  StateOf(chunk, chunk->page_refs[PageOf(address)], address).store(LiveState(address), std::memory_order_relaxed);
+  RacyStore(PageRefOf(address).State(address), LiveState(address));
   return slot;
 }
 
@@ -137,19 +137,17 @@ void SpanHeap::FreeSlow(ThreadCache& cache, void* object) {
   const auto address = reinterpret_cast<uintptr_t>(object);
   switch (table_.Use(address)) {
     case ChunkUse::kPages: {
-      Chunk* chunk = ChunkOf(address);
-      const PageRef ref = chunk->page_refs[PageOf(address)];
+      const PageRef ref = PageRefOf(address);
       if (ref.is_none()) {
         Span* span = FindLarge(address);
         if (span == nullptr) ReportMisuse("free", address);
         page_heap_.Free(span);
         return;
       }
-      SlotState& state = StateOf(chunk, ref, address);
-      const uint8_t live = LiveState(address);
-      if (state.load(std::memory_order_relaxed) != live || address % kSlotAlignment != 0) ReportMisuse("free", address);
+      SlotState& state = ref.State(address);
+      if (RacyLoad(state) != LiveState(address) || address % kSlotAlignment != 0) ReportMisuse("free", address);
       if (cache.MakeRoom(ref.size_class()) && cache.Free(table_, object)) return;
-      state.store(kFreed, std::memory_order_relaxed);
+      RacyStore(state, kFreed);
       central(ref.size_class()).FreeOne(object);
       return;
     }
@@ -174,11 +172,9 @@ size_t SpanHeap::UsableBytes(const void* object, const char* verb) const {
   const auto address = reinterpret_cast<uintptr_t>(object);
   switch (table_.Use(address)) {
     case ChunkUse::kPages: {
-      Chunk* chunk = ChunkOf(address);
-      const PageRef ref = chunk->page_refs[PageOf(address)];
+      const PageRef ref = PageRefOf(address);
       if (!ref.is_none()) {
-        const uint8_t state = StateOf(chunk, ref, address).load(std::memory_order_relaxed);
-        if (state != LiveState(address) || address % kSlotAlignment != 0) break;
+        if (RacyLoad(ref.State(address)) != LiveState(address) || address % kSlotAlignment != 0) break;
         return kSizeClasses[ref.size_class()].slot_bytes;
       }
       const Span* span = FindLarge(address);
@@ -260,9 +256,7 @@ void SpanHeap::ReportMisuse(const char* verb, uintptr_t address) const {
                   BytesOf(slot.span), " bytes at ", Hex{slot.base});
       }
       const SizeClassInfo& info = kSizeClasses[slot.span->size_class];
-      Chunk* chunk = ChunkOf(slot.base);
-      const SlotState& state = StateOf(chunk, chunk->page_refs[PageOf(slot.base)], slot.base);
-      const uint8_t now = slot.index < info.slots ? state.load(std::memory_order_relaxed) : kNeverUsed;
+      const uint8_t now = slot.index < info.slots ? RacyLoad(PageRefOf(slot.base).State(slot.base)) : kNeverUsed;
       const char* last = now == LiveState(slot.base) ? "live" : now == kFreed ? "freed before" : "never allocated";
       if (address == slot.base && now == kFreed) {
         const char* second = std::strcmp(verb, "free") == 0 ? "double " : "";

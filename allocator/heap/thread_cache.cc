@@ -13,7 +13,7 @@ namespace {
 constexpr uint32_t kFirstRefillBytes = 256;
 constexpr uint32_t kMaxRefillBytes = 4096;
 // A wave of frees does not shrink magazines below this.
-constexpr uint32_t kMinWaveCapacity = 30;
+constexpr uint32_t kMinWaveCapacity = 29;
 
 uint32_t FirstWanted(SizeClass size_class) {
   const uint32_t slots = kFirstRefillBytes / kSizeClasses[size_class].slot_bytes;
@@ -29,9 +29,9 @@ uint32_t NextWanted(SizeClass size_class, uint32_t wanted) {
 }
 
 constexpr uint32_t Twice(uint32_t capacity) {
-  return capacity >= Magazine::kMaxCapacity ? Magazine::kMaxCapacity : 2 * capacity + 2;
+  return capacity >= Magazine::kMaxCapacity ? Magazine::kMaxCapacity : 2 * capacity + 3;
 }
-static_assert(Twice(Magazine::kMinCapacity) == 14 && Twice(126) == Magazine::kMaxCapacity);
+static_assert(Twice(Magazine::kMinCapacity) == 13 && Twice(125) == Magazine::kMaxCapacity);
 
 }  // namespace
 
@@ -107,9 +107,12 @@ void ThreadCache::Flush() {
 }
 
 // Read while the owner changes them. The other magazine may even be gone, but its memory stays the heap's: then the
-// number is one of the past, or nonsense, which the bound keeps small.
+// number is one of the past, or nonsense, which the bounds keep small.
 __attribute__((no_sanitize("thread"))) size_t ThreadCache::CachedSlots(SizeClass size_class) const {
-  const size_t loaded = *const_cast<const volatile uint32_t*>(&bins_[size_class].count);
+  const volatile Bin& bin = bins_[size_class];
+  const uintptr_t unused = (bin.limit - bin.top) / sizeof(void*);
+  const size_t room = const_cast<const volatile uint8_t&>(rooms_[size_class]);
+  const size_t loaded = unused < room ? room - unused : 0;
   const Magazine* other = *const_cast<Magazine* const volatile*>(&previous_magazines_[size_class]);
   if (other == nullptr) return loaded;
   const uint32_t count = *const_cast<const volatile uint32_t*>(&other->count);
@@ -119,20 +122,21 @@ __attribute__((no_sanitize("thread"))) size_t ThreadCache::CachedSlots(SizeClass
 void ThreadCache::Load(SizeClass size_class, Magazine* magazine) {
   Bin& bin = bins_[size_class];
   const uint32_t most = MaxMagazineSlots(size_class);
-  bin.slots = magazine->slots;
-  bin.limit = magazine->capacity < most ? magazine->capacity : most;
-  bin.count = magazine->count;
+  const uint32_t room = magazine->capacity < most ? magazine->capacity : most;
+  rooms_[size_class] = static_cast<uint8_t>(room);
+  bin.limit = PlaceOf(magazine->slots + room);
+  bin.top = PlaceOf(magazine->slots + magazine->count);
 }
 
 // The loaded magazine with its count, or null; the bin is empty and full at once then.
 Magazine* ThreadCache::Unload(SizeClass size_class) {
   Bin& bin = bins_[size_class];
-  if (bin.slots == nullptr) return nullptr;
-  Magazine* magazine = Magazine::Of(bin.slots);
-  magazine->count = bin.count;
-  bin.slots = nullptr;
-  bin.limit = 0;
-  bin.count = 0;
+  if (bin.limit == 0) return nullptr;
+  const uintptr_t slots = bin.limit - rooms_[size_class] * sizeof(void*);
+  Magazine* magazine = Magazine::Of(&EntryAt(slots));
+  magazine->count = static_cast<uint32_t>((bin.top - slots) / sizeof(void*));
+  bin = Bin();
+  rooms_[size_class] = 0;
   return magazine;
 }
 

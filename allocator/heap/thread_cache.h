@@ -7,7 +7,7 @@
 // one; when that does not help, a magazine is traded with the central list. So a thread that goes back and forth around a
 // boundary does not trade at every step, and a trade happens at most once in a magazine's length.
 //
-// A magazine begins with 6 slots and doubles with each trade up to 254 slots or 128 KiB: a thread that allocates little
+// A magazine begins with 5 slots and doubles with each trade up to 253 slots or 128 KiB: a thread that allocates little
 // holds little. While the depot refuses magazines (a wave of frees) it is halved, because each slot that stays in one when the wave
 // is over may keep a page.
 //
@@ -15,10 +15,11 @@
 //
 // Threads: the owner only; the counts may be read by others for statistics.
 
-#include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
+#include "allocator/base/racy.h"
 #include "allocator/heap/central_list.h"
 #include "allocator/heap/magazine.h"
 #include "allocator/span/chunk.h"
@@ -35,35 +36,34 @@ class ThreadCache {
   ThreadCache& operator=(const ThreadCache&) = delete;
 
   // A slot of the class, or null when the loaded magazine is empty: then AllocateSlow.
-  void* Allocate(SizeClass size_class) {
-    Bin& bin = bins_[size_class];
-    const uint32_t left = bin.count - 1;
-    if (left == UINT32_MAX) [[unlikely]] return nullptr;
-    void* slot = bin.slots[left];
-    bin.count = left;
+  void* Allocate(ClassOffset size_class) {
+    Bin& bin = BinAt(size_class);
+    const uintptr_t top = bin.top;
+    void* slot = EntryBelow(top);
+    if (slot == nullptr) [[unlikely]] return nullptr;
+    bin.top = top - sizeof(void*);
     const auto address = reinterpret_cast<uintptr_t>(slot);
-    if (address == 0) __builtin_unreachable();  // So that no caller tests it.
-    Chunk* chunk = ChunkOf(address);
-    StateOf(chunk, chunk->page_refs[PageOf(address)], address).store(LiveState(address), std::memory_order_relaxed);
+    RacyStore(PageRefOf(address).State(address), LiveState(address));
     return slot;
   }
+  void* Allocate(SizeClass size_class) { return Allocate(OffsetOf(size_class)); }
 
   // Frees a slot. False if it is not a live slot of this heap or the loaded magazine is full; then nothing has changed.
   bool Free(const ChunkTable& table, void* slot) {
     const auto address = reinterpret_cast<uintptr_t>(slot);
-    if (!table.IsChunk(address)) [[unlikely]] return false;
-    Chunk* chunk = ChunkOf(address);
-    const PageRef ref = chunk->page_refs[PageOf(address)];
-    SlotState& state = StateOf(chunk, ref, address);
-    if (state.load(std::memory_order_relaxed) != LiveState(address)) [[unlikely]] return false;
-    if (address % kSlotAlignment != 0) [[unlikely]] return false;
-    // A page without slots has class 0, whose bin is always full.
-    Bin& bin = bins_[ref.size_class()];
-    const uint32_t count = bin.count;
-    if (count == bin.limit) [[unlikely]] return false;
-    state.store(kFreed, std::memory_order_relaxed);
-    bin.slots[count] = slot;
-    bin.count = count + 1;
+    // Turned so that a misaligned address is as far out of the table as one that no process can have.
+    const uintptr_t turned = std::rotr(address, kSlotAlignmentShift);
+    if (!table.IsChunkAt(turned >> (kChunkShift - kSlotAlignmentShift))) [[unlikely]] return false;
+    const PageRef ref = PageRefOf(address);
+    // A page without slots has class 0, whose bin is always full; its states must not be asked for.
+    Bin& bin = BinAt(ref.class_offset());
+    const uintptr_t top = bin.top;
+    if (top == bin.limit) [[unlikely]] return false;
+    SlotState& state = ref.State(address);
+    if (RacyLoad(state) != LiveStateOf(turned)) [[unlikely]] return false;
+    RacyStore(state, kFreed);
+    EntryAt(top) = slot;
+    bin.top = top + sizeof(void*);
     return true;
   }
 
@@ -84,20 +84,33 @@ class ThreadCache {
   size_t CachedSlots(SizeClass size_class) const;
 
  private:
+  // Addresses in the loaded magazine, less that of bins_: so a cache of zeros is one in which every bin is empty (the word
+  // below bins_ is null, like the one below a magazine's slots) and full, and takes no relocations.
   struct Bin {
-    void** slots = nullptr;
-    uint32_t count = 0;  // Not atomic: compilers then spend five more instructions on it. Statistics read it as it is.
-    uint32_t limit = 0;
+    uintptr_t top = 0;    // Behind the last slot. Not atomic: see base/racy.h. Statistics read it as it is.
+    uintptr_t limit = 0;  // Behind the last entry that may be used; 0: no magazine is loaded.
   };
+  static_assert(sizeof(Bin) == OffsetOf(1).bytes);
+
+  Bin& BinAt(ClassOffset size_class) {
+    return *reinterpret_cast<Bin*>(reinterpret_cast<char*>(bins_) + size_class.bytes);
+  }
+  void*& EntryAt(uintptr_t place) { return *reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(bins_) + place); }
+  void* EntryBelow(uintptr_t place) { return EntryAt(place - sizeof(void*)); }
+  uintptr_t PlaceOf(void** entry) const {
+    return reinterpret_cast<uintptr_t>(entry) - reinterpret_cast<uintptr_t>(bins_);
+  }
   void Load(SizeClass size_class, Magazine* magazine);
   Magazine* Unload(SizeClass size_class);
   bool SwapMagazines(SizeClass size_class);
 
+  void* const end_of_slots_ = nullptr;
   Bin bins_[kSizeClassCount];
   // By class, in arrays of their own so that a cache fits 2 KiB.
   Magazine* previous_magazines_[kSizeClassCount] = {};
   uint8_t refill_slots_[kSizeClassCount] = {};  // Of the last refill from span bits.
   uint8_t capacities_[kSizeClassCount] = {};    // Of the next magazine.
+  uint8_t rooms_[kSizeClassCount] = {};         // Entries of the loaded magazine that may be used.
   CentralList* central_ = nullptr;              // By class.
 
  public:
@@ -105,5 +118,7 @@ class ThreadCache {
   ThreadCache* next = nullptr;
   ThreadCache* previous = nullptr;
 };
+
+static_assert(sizeof(ThreadCache) <= 2 * kKiB);
 
 }  // namespace acre

@@ -2,9 +2,10 @@
 
 // Size classes: which slot a request gets, and the arithmetic from an offset in a span to a slot.
 //
-// Two byte tables turn a size into its class (steps of 16 bytes up to 1 KiB, of 128 above). An offset in a span becomes a
-// slot number by a multiplication with a 32-bit reciprocal instead of a division: exact for every offset in every span,
-// as a test shows for all of them.
+// A table with an entry for each 16 bytes turns a size into its class. Its entries are scaled: what malloc wants is not the
+// class but its place in a table with 16 bytes for each class. An offset in a span becomes a slot number by a
+// multiplication with a 32-bit reciprocal instead of a division: exact for every offset in every span, as a test shows for
+// all of them.
 
 #include <array>
 #include <bit>
@@ -32,10 +33,6 @@ struct SizeClassInfo {
 
 namespace size_internal {
 
-inline constexpr uint32_t kFineShift = 4;
-inline constexpr uint32_t kCoarseShift = 7;
-inline constexpr size_t kFineBytes = 1024;
-
 constexpr std::array<SizeClassInfo, kSizeClassCount> MakeInfos() {
   std::array<SizeClassInfo, kSizeClassCount> infos{};
   for (uint32_t number = 1; number < kSizeClassCount; ++number) {
@@ -51,35 +48,39 @@ constexpr std::array<SizeClassInfo, kSizeClassCount> MakeInfos() {
   return infos;
 }
 
-template <size_t kEntries>
-constexpr std::array<SizeClass, kEntries> MakeIndex(uint32_t shift) {
-  std::array<SizeClass, kEntries> index{};
-  SizeClass number = 1;
-  for (size_t i = 0; i < kEntries; ++i) {
-    while (kSizeClassRows[number].slot_bytes < (i << shift)) ++number;
-    index[i] = number;
+inline constexpr uint32_t kIndexShift = 4;
+inline constexpr uint32_t kScale = 16;
+
+constexpr auto MakeIndex() {
+  std::array<uint16_t, (kMaxSmallBytes >> kIndexShift) + 1> index{};
+  uint32_t number = 1;
+  for (size_t i = 0; i < index.size(); ++i) {
+    while (kSizeClassRows[number].slot_bytes < (i << kIndexShift)) ++number;
+    index[i] = static_cast<uint16_t>(number * kScale);
   }
   return index;
 }
 
-alignas(64) inline constexpr auto kFineIndex = MakeIndex<(kFineBytes >> kFineShift) + 1>(kFineShift);
-alignas(64) inline constexpr auto kCoarseIndex = MakeIndex<(kMaxSmallBytes >> kCoarseShift) + 1>(kCoarseShift);
+alignas(64) inline constexpr auto kIndex = MakeIndex();
 
 }  // namespace size_internal
 
 alignas(64) inline constexpr std::array<SizeClassInfo, kSizeClassCount> kSizeClasses = size_internal::MakeInfos();
 
-// Sizes for which ClassForSize is one table look-up.
-inline constexpr size_t kMaxFineBytes = size_internal::kFineBytes;
+// The place of a class in a table with 16 bytes for each class.
+struct ClassOffset {
+  uint32_t bytes;
 
-constexpr SizeClass ClassForFineSize(size_t bytes) { return size_internal::kFineIndex[(bytes + 15) >> 4]; }
+  constexpr explicit ClassOffset(uint32_t offset) : bytes(offset) {}
+  constexpr SizeClass size_class() const { return static_cast<SizeClass>(bytes / size_internal::kScale); }
+};
+constexpr ClassOffset OffsetOf(SizeClass size_class) { return ClassOffset(size_class * size_internal::kScale); }
 
 // The smallest class whose slots hold `bytes`, which is at most kMaxSmallBytes. Zero bytes take the first class.
-constexpr SizeClass ClassForSize(size_t bytes) {
-  using namespace size_internal;
-  if (bytes <= kFineBytes) [[likely]] return ClassForFineSize(bytes);
-  return kCoarseIndex[(bytes + 127) >> kCoarseShift];
+constexpr ClassOffset ClassOffsetForSize(size_t bytes) {
+  return ClassOffset(size_internal::kIndex[(bytes + 15) >> size_internal::kIndexShift]);
 }
+constexpr SizeClass ClassForSize(size_t bytes) { return ClassOffsetForSize(bytes).size_class(); }
 
 // The slot in which an offset from the start of a span lies.
 constexpr uint32_t SlotAt(const SizeClassInfo& info, uint32_t offset) {

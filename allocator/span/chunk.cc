@@ -43,7 +43,8 @@ Span* MakeSpan(Chunk* chunk, uint32_t first, uint32_t pages, SizeClass size_clas
   for (uint32_t page = first; page < first + pages; ++page) {
     const uint32_t row = chunk->state_rows.Allocate(info.state_shift);
     std::memset(static_cast<void*>(&chunk->states[row]), kNeverUsed, StateRowBytes(info.state_shift));
-    chunk->page_refs[page] = PageRef(size_class, info.state_shift, row);
+    chunk->page_refs[page] = PageRef(size_class, info.state_shift, reinterpret_cast<uintptr_t>(&chunk->states[row]),
+                                     chunk->PageAddress(page));
   }
   return span;
 }
@@ -55,7 +56,8 @@ void UnmakeSpan(Span* span) {
     chunk->descriptors[page] = PageDescriptor();
     const PageRef ref = chunk->page_refs[page];
     if (ref.is_none()) continue;
-    chunk->state_rows.Free(ref.shift(), ref.row_offset());
+    const uintptr_t row = ref.StateAddress(chunk->PageAddress(page));
+    chunk->state_rows.Free(ref.shift(), row - reinterpret_cast<uintptr_t>(chunk->states));
     chunk->page_refs[page] = PageRef();
   }
   span->size_class = kNoClass;

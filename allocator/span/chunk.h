@@ -3,7 +3,7 @@
 // The layout of a chunk: its records at its beginning, then its pages.
 //
 //   base                                     one word, from any address within the chunk by a mask
-//   + page_refs     4 bytes a page           what malloc and free need: class, and where the page's slot states are
+//   + page_refs     8 bytes a page           what malloc and free need: class, and where the page's slot states are
 //   + descriptors   4 bytes a page           what marking needs: class, kind, the page's number in its span
 //   + spans        32 bytes a page           span records, at the first page of each span
 //   + alloc lines  64 bytes a page           a bit for each slot: handed out
@@ -84,11 +84,7 @@ inline Span* SpanOfPage(Chunk* chunk, uint32_t page) {
   return descriptor.is_none() ? nullptr : &chunk->spans[page - descriptor.number_in_span()];
 }
 
-// The state byte of a slot at `address`, whose page has the reference `ref`.
-inline SlotState& StateOf(Chunk* chunk, PageRef ref, uintptr_t address) {
-  const uint32_t offset = static_cast<uint32_t>(address) & (kPageBytes - 1);
-  return chunk->states[ref.row_offset() + (offset >> ref.shift())];
-}
+inline PageRef PageRefOf(uintptr_t address) { return ChunkOf(address)->page_refs[PageOf(address)]; }
 
 struct Slot {
   Span* span = nullptr;  // Null: the word points into no span.

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocator/base/racy.h"
 #include "allocator/base/units.h"
 
 namespace acre {
@@ -24,12 +25,15 @@ class ChunkTable {
  public:
   static constexpr size_t kEntries = size_t{1} << (kAddressBits - kChunkShift);
 
-  ChunkUse Use(uintptr_t address) const {
-    const uintptr_t index = address >> kChunkShift;
-    if (index >= kEntries) [[unlikely]] return ChunkUse::kNone;
-    return static_cast<ChunkUse>(__atomic_load_n(&uses_[index], __ATOMIC_RELAXED));
+  ChunkUse Use(uintptr_t address) const { return UseAt(address >> kChunkShift); }
+  bool IsChunk(uintptr_t address) const { return IsChunkAt(address >> kChunkShift); }
+
+  // The same for the chunk of this number, which may be anything.
+  ChunkUse UseAt(uintptr_t number) const {
+    if (number >= kEntries) [[unlikely]] return ChunkUse::kNone;
+    return static_cast<ChunkUse>(RacyLoad(uses_[number]));
   }
-  bool IsChunk(uintptr_t address) const { return Use(address) == ChunkUse::kPages; }
+  bool IsChunkAt(uintptr_t number) const { return UseAt(number) == ChunkUse::kPages; }
 
   void Set(uintptr_t base, ChunkUse use) {
     __atomic_store_n(&uses_[base >> kChunkShift], static_cast<uint8_t>(use), __ATOMIC_RELEASE);

@@ -16,7 +16,6 @@
 // that every page of the chunk could have a row in it.
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,13 +24,14 @@
 
 namespace acre {
 
-using SlotState = std::atomic<uint8_t>;
+using SlotState = uint8_t;  // Read and written by RacyLoad and RacyStore.
 
 inline constexpr uint8_t kNeverUsed = 0;
 inline constexpr uint8_t kFreed = 1;
 
-// The state of a live slot that begins at `address`.
-constexpr uint8_t LiveState(uintptr_t address) { return static_cast<uint8_t>(0x80 | ((address >> 4) & 0x7f)); }
+// The state of a live slot that begins at `address`; the other form takes the address divided by the slots' alignment.
+constexpr uint8_t LiveStateOf(uintptr_t granule) { return static_cast<uint8_t>(0x80 | granule); }
+constexpr uint8_t LiveState(uintptr_t address) { return LiveStateOf(address >> kSlotAlignmentShift); }
 
 inline constexpr uint32_t kMinStateShift = 4;
 inline constexpr uint32_t kMaxStateShift = 10;
@@ -51,27 +51,37 @@ constexpr std::array<uint32_t, kStateShifts + 1> MakeAreas() {
 inline constexpr std::array<uint32_t, kStateShifts + 1> kStateAreas = state_internal::MakeAreas();
 inline constexpr size_t kStateBytes = kStateAreas[kStateShifts];
 
-// What malloc and free need of a page, in 4 bytes: shift (5 bits), class (7 bits), the row's offset / 8 (20 bits). The shift
-// is lowest because a 32-bit shift instruction takes its count from there without masking; the row is highest and in
-// units of 8 because an address can contain a register times 8. Zero: the page holds no slots.
+// What malloc and free need of a page, in one word:
+//
+//   bits 0…7    the shift; a shift instruction takes its count from there
+//   bits 8…15   the class's place in a table with 16 bytes for each class, in units of 8 bytes: a register times 8 can be
+//               part of an address
+//   bits 16…63  the bias, signed: address >> shift, plus the bias, is the address of the state
+//
+// Zero: the page holds no slots. State() must not be asked then: it would be the address itself.
 class PageRef {
  public:
   constexpr PageRef() = default;
-  constexpr PageRef(SizeClass size_class, uint32_t shift, uint32_t row_offset)
-      : bits_(shift | static_cast<uint32_t>(size_class) << 5 | (row_offset / kRowUnit) << 12) {}
+  // `row` is the address of the states of the page that begins at `page`.
+  constexpr PageRef(SizeClass size_class, uint32_t shift, uintptr_t row, uintptr_t page)
+      : bits_((row - (page >> shift)) << kBiasShift | (OffsetOf(size_class).bytes / kOffsetUnit) << 8 | shift) {}
 
   constexpr bool is_none() const { return bits_ == 0; }
-  constexpr SizeClass size_class() const { return (bits_ >> 5) & 0x7f; }
-  constexpr uint32_t shift() const { return bits_ & 31; }
-  constexpr size_t row_offset() const { return size_t{bits_ >> 12} * kRowUnit; }
+  constexpr ClassOffset class_offset() const { return ClassOffset(static_cast<uint8_t>(bits_ >> 8) * kOffsetUnit); }
+  constexpr SizeClass size_class() const { return class_offset().size_class(); }
+  constexpr uint32_t shift() const { return static_cast<uint8_t>(bits_); }
+  constexpr uintptr_t StateAddress(uintptr_t address) const {
+    return (address >> (bits_ & 63)) + static_cast<uintptr_t>(static_cast<int64_t>(bits_) >> kBiasShift);
+  }
+  // Where the slot at `address`, in this page, has its state.
+  SlotState& State(uintptr_t address) const { return *reinterpret_cast<SlotState*>(StateAddress(address)); }
 
  private:
-  static constexpr uint32_t kRowUnit = 8;
-  static_assert(kStateBytes / kRowUnit <= (1 << 20));
-  static_assert(StateRowBytes(kMaxStateShift) % kRowUnit == 0);
-  static_assert(kSizeClassCount <= 128);
+  static constexpr uint32_t kBiasShift = 16;
+  static constexpr uint32_t kOffsetUnit = 8;
+  static_assert(OffsetOf(kSizeClassCount).bytes / kOffsetUnit <= 256);
 
-  uint32_t bits_ = 0;
+  uint64_t bits_ = 0;
 };
 
 // Which rows of each area are taken; the lowest free one is handed out, so that few os pages are touched. Guarded by the

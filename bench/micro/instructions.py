@@ -43,7 +43,7 @@ def main(arguments):
     parser.add_argument("--allocators", metavar="A,B", help=f"only these of {', '.join(contenders.ALL)}; jemalloc is always in")
     parser.add_argument("--json", metavar="FILE", help="also write the counts there")
     parser.add_argument("--check", metavar="FILE", help="compare with the counts in FILE, as --json wrote them: more than "
-                        f"{TOLERANCE:.0%} above is an error (bench/micro/golden/instructions.json is g++ 12's)")
+                        f"{TOLERANCE:.0%}% above is an error (bench/micro/golden/instructions.json is g++ 12's)")
     options = parser.parse_args(arguments)
     build = contenders.build_directory(options.build)
     allocators = contenders.find_allocators(options.allocators.split(",") if options.allocators else None, build,

@@ -12,8 +12,8 @@
 namespace acre::compat {
 
 inline void* Malloc(size_t bytes) {
-  if (bytes <= kMaxFineBytes) [[likely]] {
-    if (void* slot = thread_cache->Allocate(ClassForFineSize(bytes))) [[likely]] return slot;
+  if (bytes <= kMaxSmallBytes) [[likely]] {
+    if (void* slot = thread_cache->Allocate(ClassOffsetForSize(bytes))) [[likely]] return slot;
   }
   return AllocateSlow(bytes);
 }

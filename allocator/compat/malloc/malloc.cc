@@ -57,8 +57,8 @@ ACRE_EXPORT void free(void* object) { Free(object); }
 ACRE_EXPORT void* calloc(size_t count, size_t bytes) {
   size_t total;
   if (__builtin_mul_overflow(count, bytes, &total)) return OutOfMemory();
-  if (total <= kMaxFineBytes) [[likely]] {
-    if (void* slot = thread_cache->Allocate(ClassForFineSize(total))) [[likely]] {
+  if (total <= kMaxSmallBytes) [[likely]] {
+    if (void* slot = thread_cache->Allocate(ClassOffsetForSize(total))) [[likely]] {
       arch::Clear(slot, total);
       return slot;
     }

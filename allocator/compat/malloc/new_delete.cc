@@ -41,8 +41,8 @@ void* Allocate(size_t bytes, size_t alignment) {
 
 // The fast path of Malloc, with a slow path that does not return null.
 inline void* New(size_t bytes) {
-  if (bytes <= kMaxFineBytes) [[likely]] {
-    if (void* slot = thread_cache->Allocate(ClassForFineSize(bytes))) [[likely]] return slot;
+  if (bytes <= kMaxSmallBytes) [[likely]] {
+    if (void* slot = thread_cache->Allocate(ClassOffsetForSize(bytes))) [[likely]] return slot;
   }
   return NewSlow(bytes);
 }

@@ -29,7 +29,7 @@ class CentralListTest : public ::testing::Test {
 
   // A magazine with up to `wanted` slots.
   Magazine* Get(uint32_t wanted) {
-    Magazine* empty = central_.MakeMagazine(126);
+    Magazine* empty = central_.MakeMagazine(125);
     EXPECT_NE(empty, nullptr);
     return central_.Refill(empty, wanted);
   }
@@ -119,14 +119,14 @@ TEST_F(CentralListTest, InvariantsHoldAtEveryFillOfASpan) {
 }
 
 TEST_F(CentralListTest, FullMagazineIsTradedThroughTheDepot) {
-  Magazine* full = Get(30);
+  Magazine* full = Get(29);
   const std::vector<void*> slots(full->slots, full->slots + full->count);
   bool is_drained = true;
-  Magazine* empty = central_.TakeBack(full, 62, &is_drained);
+  Magazine* empty = central_.TakeBack(full, 61, &is_drained);
   EXPECT_FALSE(is_drained);
   EXPECT_EQ(empty->count, 0u);
-  EXPECT_EQ(empty->capacity, 62u);
-  EXPECT_EQ(central_.stats().depot_slots, 30u);
+  EXPECT_EQ(empty->capacity, 61u);
+  EXPECT_EQ(central_.stats().depot_slots, 29u);
   Magazine* again = central_.Refill(empty, 1);
   EXPECT_EQ(again, full) << "a full magazine is worth more than the one slot asked for";
   EXPECT_EQ(std::vector<void*>(again->slots, again->slots + again->count), slots);
@@ -137,11 +137,11 @@ TEST_F(CentralListTest, FullMagazineIsTradedThroughTheDepot) {
 
 TEST_F(CentralListTest, DepotTakesAMegabyteAndDrainsWhatIsBeyond) {
   std::vector<Magazine*> magazines;
-  for (int i = 0; i < 200; ++i) magazines.push_back(Get(126));
+  for (int i = 0; i < 200; ++i) magazines.push_back(Get(125));
   int drained = 0;
   for (Magazine* magazine : magazines) {
     bool is_drained = false;
-    Magazine* empty = central_.TakeBack(magazine, 126, &is_drained);
+    Magazine* empty = central_.TakeBack(magazine, 125, &is_drained);
     EXPECT_EQ(empty->count, 0u);
     EXPECT_EQ(is_drained, empty == magazine);
     drained += is_drained;
@@ -155,7 +155,7 @@ TEST_F(CentralListTest, DepotTakesAMegabyteAndDrainsWhatIsBeyond) {
 
 TEST_F(CentralListTest, DepotThatNobodyNeedsDrainsWithinAQuarterOfASecond) {
   bool is_drained = false;
-  central_.DestroyMagazine(central_.TakeBack(Get(100), 126, &is_drained));
+  central_.DestroyMagazine(central_.TakeBack(Get(100), 125, &is_drained));
   ASSERT_EQ(central_.stats().depot_slots, 100u);
   uint64_t now = os::CoarseMonotonicNs();
   for (int i = 0; i < 10; ++i) central_.ReleaseIdle(now += 25'000'000);
@@ -165,12 +165,12 @@ TEST_F(CentralListTest, DepotThatNobodyNeedsDrainsWithinAQuarterOfASecond) {
 
 TEST_F(CentralListTest, MagazineThatIsTradedAgainAndAgainStaysInTheDepot) {
   bool is_drained = false;
-  Magazine* empty = central_.TakeBack(Get(100), 126, &is_drained);
+  Magazine* empty = central_.TakeBack(Get(100), 125, &is_drained);
   uint64_t now = os::CoarseMonotonicNs();
   for (int i = 0; i < 40; ++i) {
     Magazine* full = central_.Refill(empty, 100);
     ASSERT_EQ(full->count, 100u);
-    empty = central_.TakeBack(full, 126, &is_drained);
+    empty = central_.TakeBack(full, 125, &is_drained);
     central_.ReleaseIdle(now += 10'000'000);
     ASSERT_EQ(central_.stats().depot_slots, 100u) << "trade " << i;
   }

@@ -24,8 +24,7 @@ class ThreadCacheTest : public ::testing::Test {
 
   uint8_t State(const void* slot) {
     const uintptr_t address = testing::AddressOf(slot);
-    Chunk* chunk = ChunkOf(address);
-    return StateOf(chunk, chunk->page_refs[PageOf(address)], address).load();
+    return PageRefOf(address).State(address);
   }
 
   HeapUnderTest test_;

@@ -17,9 +17,7 @@ uint32_t NaiveClassForSize(size_t bytes) {
 TEST(SizeClass, SmallestClassThatHoldsIsFoundForEverySize) {
   for (size_t bytes = 0; bytes <= kMaxSmallBytes; ++bytes) {
     ASSERT_EQ(ClassForSize(bytes), NaiveClassForSize(bytes)) << bytes;
-    if (bytes <= kMaxFineBytes) {
-      ASSERT_EQ(ClassForFineSize(bytes), ClassForSize(bytes)) << bytes;
-    }
+    ASSERT_EQ(ClassOffsetForSize(bytes).bytes, OffsetOf(ClassForSize(bytes)).bytes) << bytes;
   }
 }
 

@@ -45,16 +45,23 @@ TEST(SlotState, NoPositionInASpanButASlotsStartMatchesALiveSlot) {
 }
 
 TEST(PageRef, AllPartsComeBackAsTheyWentIn) {
+  // Chunks at the lowest and the highest address a process can have, and where heaps usually are.
+  const uintptr_t chunks[] = {kChunkBytes, uintptr_t{0x00c0} << 32, (uintptr_t{1} << kAddressBits) - kChunkBytes};
   for (uint32_t number = 1; number < kSizeClassCount; ++number) {
     const uint32_t shift = kSizeClasses[number].state_shift;
-    const uint32_t area = kStateAreas[shift - kMinStateShift];
-    for (uint32_t row = 0; row < kChunkPages; row += row < 70 ? 1 : 67) {
-      const uint32_t offset = area + row * StateRowBytes(shift);
-      const PageRef ref(static_cast<SizeClass>(number), shift, offset);
-      ASSERT_EQ(ref.size_class(), number);
-      ASSERT_EQ(ref.shift(), shift);
-      ASSERT_EQ(ref.row_offset(), offset);
-      ASSERT_FALSE(ref.is_none());
+    for (uintptr_t chunk : chunks) {
+      for (uint32_t index = 0; index < kChunkPages; index += index < 70 ? 1 : 67) {
+        const uintptr_t row = chunk + offsetof(Chunk, states) + kStateAreas[shift - kMinStateShift] + index * StateRowBytes(shift);
+        const uintptr_t page = chunk + (uintptr_t{kChunkPages - 1 - index} << kPageShift);
+        const PageRef ref(static_cast<SizeClass>(number), shift, row, page);
+        ASSERT_EQ(ref.size_class(), number);
+        ASSERT_EQ(ref.class_offset().bytes, OffsetOf(static_cast<SizeClass>(number)).bytes);
+        ASSERT_EQ(ref.shift(), shift);
+        ASSERT_FALSE(ref.is_none());
+        for (uint32_t offset = 0; offset < kPageBytes; offset += kSlotAlignment) {
+          ASSERT_EQ(ref.StateAddress(page + offset), row + (offset >> shift));
+        }
+      }
     }
   }
   EXPECT_TRUE(PageRef().is_none());

@@ -40,14 +40,12 @@ TEST_F(SpanTest, SlotStatesBeginAsNeverUsedAlsoWhenRowsAreUsedAgain) {
   for (int round = 0; round < 2; ++round) {
     Span* span = test_.Make(ClassForSize(100));
     const uintptr_t limit = BaseOf(span) + BytesOf(span);
-    const auto state_at = [&](uintptr_t address) -> SlotState& {
-      return StateOf(&test_.chunk(), test_.chunk().page_refs[PageOf(address)], address);
-    };
+    const auto state_at = [](uintptr_t address) -> SlotState& { return PageRefOf(address).State(address); };
     for (uintptr_t address = BaseOf(span); address < limit; address += kSlotAlignment) {
-      ASSERT_EQ(state_at(address).load(), kNeverUsed) << "round " << round;
+      ASSERT_EQ(state_at(address), kNeverUsed) << "round " << round;
     }
     for (uintptr_t address = BaseOf(span); address < limit; address += kKiB)
-      state_at(address).store(LiveState(address));
+      state_at(address) = LiveState(address);
     test_.Unmake(span);
   }
 }
@@ -59,7 +57,7 @@ TEST_F(SpanTest, SlotsOfAllLiveSpansHaveAByteEach) {
     const SizeClassInfo& info = kSizeClasses[number];
     for (uint32_t slot = 0; slot < info.slots; ++slot) {
       const uintptr_t address = BaseOf(span) + slot * info.slot_bytes;
-      bytes.push_back(&StateOf(&test_.chunk(), test_.chunk().page_refs[PageOf(address)], address));
+      bytes.push_back(&PageRefOf(address).State(address));
     }
   }
   const size_t count = bytes.size();
