@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 
+#include "os/clock.h"
 #include "os/fake/fake_memory.h"
 #include "tests/unit/os/mappings.h"
 
@@ -21,7 +22,7 @@ constexpr size_t kSomeLimit = size_t{1} << 40;
 class HugeListTest : public ::testing::TestWithParam<size_t> {
  protected:
   ~HugeListTest() override {
-    EXPECT_EQ(space_.stats().ready_bytes, list_.stats().bytes);
+    EXPECT_EQ(space_.stats().ready_bytes, list_.stats().bytes + list_.stats().surplus_bytes);
     list_.ReleaseAll();
     metadata_.ReleaseAll();
     EXPECT_EQ(fake_.mapped_bytes(), 0u);
@@ -31,7 +32,7 @@ class HugeListTest : public ::testing::TestWithParam<size_t> {
   }
 
   uintptr_t Allocate(size_t bytes, size_t alignment = kChunkBytes) {
-    const auto base = reinterpret_cast<uintptr_t>(list_.Allocate(bytes, alignment));
+    const auto base = reinterpret_cast<uintptr_t>(list_.Allocate(bytes, alignment, &is_zeroed_));
     EXPECT_NE(base, 0u);
     EXPECT_EQ(base % alignment, 0u);
     return base;
@@ -44,6 +45,7 @@ class HugeListTest : public ::testing::TestWithParam<size_t> {
   ChunkSpace chunk_space_{space_, *table_};
   Metadata metadata_{space_};
   HugeList list_{space_, chunk_space_, metadata_};
+  bool is_zeroed_ = false;  // What the last Allocate said.
 };
 
 INSTANTIATE_TEST_SUITE_P(Limits, HugeListTest, ::testing::Values(SIZE_MAX, kSomeLimit),
@@ -73,6 +75,8 @@ TEST_P(HugeListTest, OnlyTheBeginningOfAnObjectFreesIt) {
   EXPECT_TRUE(list_.Free(base));
   EXPECT_FALSE(list_.Free(base));
   EXPECT_EQ(list_.stats().bytes, 0u);
+  EXPECT_EQ(list_.Find(base).bytes, 0u) << "kept, but no object";
+  EXPECT_EQ(list_.ReleaseSurplus(), 70 * kMiB);
   EXPECT_EQ(space_.stats().reserved_bytes, 0u);
 }
 
@@ -129,6 +133,7 @@ TEST_P(HugeListTest, MovedObjectIsCountedOnce) {
   const uintptr_t moved = Resize(base, 100 * kMiB);
   EXPECT_EQ(space_.stats().ready_bytes, 160 * kMiB);
   EXPECT_TRUE(list_.Free(moved));
+  EXPECT_EQ(list_.ReleaseKept(), 100 * kMiB);
   EXPECT_EQ(space_.stats().ready_bytes, 60 * kMiB);
   EXPECT_TRUE(list_.Free(other));
 }
@@ -149,6 +154,69 @@ TEST_P(HugeListTest, RefusedMoveLeavesTheObjectAsItIs) {
   EXPECT_NE(Resize(base, 100 * kMiB), 0u);
 }
 
+TEST_P(HugeListTest, FreedObjectIsTakenAgainWithoutASystemCall) {
+  const uintptr_t base = Allocate(60 * kMiB);
+  EXPECT_TRUE(is_zeroed_);
+  Fill(base, kMiB, 5);
+  ASSERT_TRUE(list_.Free(base));
+  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
+  fake_.ClearLog();
+  EXPECT_EQ(Allocate(40 * kMiB), base);
+  EXPECT_FALSE(is_zeroed_);
+  EXPECT_EQ(list_.Find(base).bytes, 40 * kMiB);
+  EXPECT_EQ(list_.surplus_bytes(), 20 * kMiB);
+  EXPECT_EQ(Resize(base, 60 * kMiB), base) << "into its surplus";
+  EXPECT_EQ(list_.surplus_bytes(), 0u);
+  EXPECT_TRUE(fake_.log().empty());
+  EXPECT_TRUE(IsFilledWith(base, kMiB, 5));
+}
+
+TEST_P(HugeListTest, KeptObjectServesNoRequestThatItDoesNotSuit) {
+  Allocate(60 * kMiB);
+  const uintptr_t base = Allocate(60 * kMiB);
+  ASSERT_TRUE(list_.Free(base));
+  EXPECT_NE(Allocate(61 * kMiB), base) << "too large";
+  EXPECT_NE(Allocate(14 * kMiB), base) << "four times too small";
+  ASSERT_NE(base % kGiB, 0u);
+  Allocate(40 * kMiB, kGiB);
+  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
+  EXPECT_EQ(Allocate(60 * kMiB), base);
+}
+
+TEST_P(HugeListTest, OfTwoFreedObjectsTheLargerIsKeptAndOfMoreThan128MiBNone) {
+  const uintptr_t objects[] = {Allocate(40 * kMiB), Allocate(60 * kMiB), Allocate(50 * kMiB), Allocate(129 * kMiB)};
+  for (uintptr_t object : objects) ASSERT_TRUE(list_.Free(object));
+  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
+  EXPECT_EQ(space_.stats().ready_bytes, 60 * kMiB);
+  EXPECT_EQ(Allocate(60 * kMiB), objects[1]);
+}
+
+TEST_P(HugeListTest, SurplusGoesBackAfterASecondAndNotBefore) {
+  const uintptr_t base = Allocate(100 * kMiB);
+  ASSERT_TRUE(list_.Free(base));
+  ASSERT_EQ(Allocate(30 * kMiB), base);
+  const uintptr_t other = Allocate(50 * kMiB);
+  ASSERT_TRUE(list_.Free(other));
+  const uint64_t now_ns = os::CoarseMonotonicNs();
+  EXPECT_EQ(list_.ReleaseIdle(0), 0u) << "a clock that lags";
+  EXPECT_EQ(list_.ReleaseIdle(now_ns), 0u);
+  EXPECT_EQ(list_.ReleaseIdle(now_ns + os::kNsPerSecond), 70 * kMiB + 50 * kMiB);
+  EXPECT_EQ(list_.surplus_bytes(), 0u);
+  EXPECT_EQ(space_.stats().ready_bytes, 30 * kMiB);
+  EXPECT_EQ(list_.ReleaseIdle(UINT64_MAX), 0u);
+}
+
+TEST_P(HugeListTest, SurplusThatTheKernelDoesNotTakeBackIsTriedAgain) {
+  const uintptr_t base = Allocate(100 * kMiB);
+  fake_.FailNth(1, ENOMEM, os::FakeMemory::Repeat::kForever);
+  EXPECT_EQ(Resize(base, 40 * kMiB), base);
+  fake_.StopFailing();
+  EXPECT_EQ(list_.Find(base).bytes, 40 * kMiB);
+  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
+  EXPECT_EQ(list_.ReleaseSurplus(), 60 * kMiB);
+  EXPECT_EQ(space_.stats().ready_bytes, 40 * kMiB);
+}
+
 TEST_P(HugeListTest, ImpossibleSizesAreRefusedWithoutEatingTheAddressSpace) {
   const uintptr_t base = Allocate(60 * kMiB);
   const size_t reserved = space_.stats().reserved_bytes;
@@ -160,8 +228,8 @@ TEST_P(HugeListTest, ImpossibleSizesAreRefusedWithoutEatingTheAddressSpace) {
     EXPECT_LT(fake_.log().size(), 100u) << bytes;
     EXPECT_EQ(space_.stats().reserved_bytes, reserved) << bytes;
   }
-  EXPECT_EQ(list_.Allocate(static_cast<size_t>(PTRDIFF_MAX), kChunkBytes), nullptr);
-  EXPECT_EQ(list_.Allocate(kMiB, size_t{1} << 62), nullptr);
+  EXPECT_EQ(list_.Allocate(static_cast<size_t>(PTRDIFF_MAX), kChunkBytes, &is_zeroed_), nullptr);
+  EXPECT_EQ(list_.Allocate(kMiB, size_t{1} << 62, &is_zeroed_), nullptr);
 }
 
 TEST_P(HugeListTest, NoMemoryIsNullAndNothingIsLeftBehind) {
@@ -169,10 +237,11 @@ TEST_P(HugeListTest, NoMemoryIsNullAndNothingIsLeftBehind) {
   for (const auto kind : {os::FakeMemory::Kind::kMap, os::FakeMemory::Kind::kProtect}) {
     for (size_t nth = 1; nth < 6; ++nth) {
       fake_.FailNth(nth, ENOMEM, os::FakeMemory::Repeat::kOnce, kind);
-      void* object = list_.Allocate(100 * kMiB, kChunkBytes);
+      void* object = list_.Allocate(100 * kMiB, kChunkBytes, &is_zeroed_);
       fake_.StopFailing();
       if (object != nullptr) {
         EXPECT_TRUE(list_.Free(reinterpret_cast<uintptr_t>(object)));
+        list_.ReleaseSurplus();
       }
       EXPECT_EQ(space_.stats().reserved_bytes, 0u) << "call " << nth;
       EXPECT_EQ(list_.stats().objects, 0u);
