@@ -84,7 +84,7 @@ class CentralList {
   uint32_t TakeFromSpan(Span* span, void** slots, uint32_t wanted);
   Span* SpanWithFreeSlots();
   void ReturnSlots(void* const* slots, uint32_t count);
-  void ReturnSlot(void* slot);
+  void AccountReturned(Span* span, uint32_t returned);
   void DrainSome(size_t magazines);
 
   const SizeClass size_class_;
@@ -94,7 +94,7 @@ class CentralList {
   os::Mutex mutex_;
 
   // Guarded by mutex_.
-  List<Span> partial_[kBuckets];  // 0: less than a quarter of the slots is free; 3: more than three quarters.
+  List<Span> partial_[kBuckets];  // 0: at most a quarter of the slots is free; 3: more than three quarters.
   size_t spans_ = 0;
   size_t free_slots_ = 0;
   Magazine* depot_ = nullptr;
