@@ -276,10 +276,6 @@ void AddressSpace::AdviseHugePages(uintptr_t base, size_t bytes, bool wanted) {
   (void)calls_.advise(calls_.context, base, bytes, wanted ? Advice::kHugePages : Advice::kNoHugePages);
 }
 
-void AddressSpace::Supply(uintptr_t base, size_t bytes) {
-  (void)calls_.advise(calls_.context, base, bytes, Advice::kPopulateWrite);
-}
-
 AddressSpaceStats AddressSpace::stats() const {
   return {reserved_bytes_.load(std::memory_order_relaxed), prepared_bytes_.load(std::memory_order_relaxed),
           ready_bytes_.load(std::memory_order_relaxed), metadata_bytes_.load(std::memory_order_relaxed)};

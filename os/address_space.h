@@ -101,10 +101,6 @@ class AddressSpace {
   // Transparent huge pages for a prepared or ready range; a wish that may be ignored.
   void AdviseHugePages(uintptr_t base, size_t bytes, bool wanted);
 
-  // Memory for a ready range that is about to be written: one system call instead of a fault for each os page. A wish that
-  // may be ignored (Linux knows MADV_POPULATE_WRITE from 5.14 on).
-  void Supply(uintptr_t base, size_t bytes);
-
   AddressSpaceStats stats() const;
   size_t limit_bytes() const { return limit_bytes_; }
 

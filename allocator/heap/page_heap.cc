@@ -8,35 +8,8 @@
 namespace acre {
 
 Span* PageHeap::AllocateSmall(SizeClass size_class, Kind kind) {
-  Span* span;
-  size_t ahead = 0;
-  {
-    os::MutexLock lock(mutex_);
-    span = Allocate(kSizeClasses[size_class].span_pages, 1, size_class, kind);
-    if (span != nullptr && span->is_zeroed && used_bytes() >= kSupplyFromBytes) ahead = TakeAhead(span);
-  }
-  // Whoever is given one of the pages meanwhile takes a fault for it, as ever.
-  if (ahead != 0) space_.Supply(BaseOf(span), ahead);
-  return span;
-}
-
-// A span was made of pages that hold no memory: the pages behind it in the same block, as far as they are free and hold
-// none either, are counted as dirty from now on, so that they are used next. Returns the bytes from the span's base to
-// the end of these pages, for which memory is to be asked.
-size_t PageHeap::TakeAhead(Span* span) {
-  ChunkPages& chunk_pages = ChunkOf(span)->pages;
-  const uint32_t behind = FirstPageOf(span) + span->pages;
-  const size_t block_end = AlignUp(BaseOf(span) + BytesOf(span), kSupplyBytes);
-  const uint32_t room = static_cast<uint32_t>((block_end - (BaseOf(span) + BytesOf(span))) / kPageBytes);
-  uint32_t count = 0;
-  while (count < room && behind + count < chunk_pages.limit() && chunk_pages.IsScavenged(behind + count)) ++count;
-  uint32_t scavenged;
-  if (count != 0 && chunk_pages.AllocateAt(behind, count, &scavenged)) {
-    AccountTaken(count, scavenged);
-    chunk_pages.Free(behind, count);
-    AccountFreed(count);
-  }
-  return BytesOf(span) + size_t{count} * kPageBytes;
+  os::MutexLock lock(mutex_);
+  return Allocate(kSizeClasses[size_class].span_pages, 1, size_class, kind);
 }
 
 Span* PageHeap::AllocateLarge(size_t pages, size_t alignment_pages, Kind kind) {

@@ -108,9 +108,6 @@ class PageHeap {
   };
   static constexpr size_t kGrowthBytes = 2 * kMiB;
   static constexpr size_t kMinGrowthStepPages = 32;
-  // Fresh memory for slots is asked for in blocks of this size, once the heap holds so much that a block is little.
-  static constexpr size_t kSupplyBytes = 64 * kKiB;
-  static constexpr size_t kSupplyFromBytes = 1 * kMiB;
   enum class Density : uint8_t { kUnknown, kFilled };  // Whether all of the memory is about to be written.
   // A block that has grown to this by realloc is being filled from its start: huge pages save most of its faults.
   static constexpr size_t kFilledBytes = 4 * kMiB;
@@ -119,7 +116,6 @@ class PageHeap {
   Span* Allocate(uint32_t pages, uint32_t alignment, SizeClass size_class, Kind kind);
   Span* AllocateFrom(ChunkRecord& record, uint32_t pages, uint32_t alignment, bool only_dirty, SizeClass size_class,
                      Kind kind);
-  size_t TakeAhead(Span* span);
   bool Grow(uint32_t pages, uint32_t alignment);
   bool GrowChunk(ChunkRecord& record, uint32_t pages);
   bool ExtendChunk(ChunkRecord& record, uint32_t pages, Density density);

@@ -195,46 +195,6 @@ TEST_F(PageHeapTest, NoMemoryIsNullAndTheHeapWorksOn) {
   EXPECT_TRUE(page_heap_.ResizeLarge(Large(1), 2));
 }
 
-TEST_F(PageHeapTest, FreshMemoryForSlotsIsAskedForBlockByBlockOnceTheHeapIsNotSmall) {
-  const auto supplied = [this] {
-    std::vector<os::FakeMemory::Call> calls;
-    for (const os::FakeMemory::Call& call : fake_.log()) {
-      if (call.kind == os::FakeMemory::Kind::kAdvise && call.advice == os::Advice::kPopulateWrite) calls.push_back(call);
-    }
-    return calls;
-  };
-  const SizeClass size_class = ClassForSize(64);
-  for (size_t pages = 0; pages < kMiB / kPageBytes - 1; ++pages) {
-    ASSERT_NE(page_heap_.AllocateSmall(size_class, kNoPointers), nullptr);
-  }
-  EXPECT_EQ(supplied().size(), 0u);
-  EXPECT_EQ(page_heap_.dirty_bytes(), 0u);
-  const Span* last = nullptr;
-  for (size_t pages = 0; pages < kMiB / kPageBytes; ++pages) {
-    const Span* span = page_heap_.AllocateSmall(size_class, kNoPointers);
-    EXPECT_TRUE(last == nullptr || BaseOf(span) == BaseOf(last) + kPageBytes) << "what was supplied is used next";
-    EXPECT_LT(page_heap_.dirty_bytes(), 64 * kKiB);
-    last = span;
-  }
-  EXPECT_GE(supplied().size(), kMiB / (64 * kKiB));
-  EXPECT_LE(supplied().size(), kMiB / (64 * kKiB) + 2);
-  for (const os::FakeMemory::Call& call : supplied()) {
-    EXPECT_EQ((call.address + call.bytes) % (64 * kKiB), 0u);
-    EXPECT_LE(call.bytes, 64 * kKiB);
-  }
-  page_heap_.CheckInvariants();
-}
-
-TEST_F(PageHeapTest, KernelThatSuppliesNothingInAdvanceChangesNothing) {
-  fake_.FailNth(1, EINVAL, os::FakeMemory::Repeat::kForever, os::FakeMemory::Kind::kAdvise);
-  for (size_t pages = 0; pages < 2 * kMiB / kPageBytes; ++pages) {
-    Span* span = page_heap_.AllocateSmall(ClassForSize(64), kNoPointers);
-    ASSERT_NE(span, nullptr);
-    std::memset(reinterpret_cast<void*>(BaseOf(span)), 1, BytesOf(span));
-  }
-  page_heap_.CheckInvariants();
-}
-
 TEST_F(PageHeapTest, HugePagesAreAskedForBeyondTheThresholdOnly) {
   page_heap_.set_huge_page_threshold(8 * kMiB);
   const auto wishes = [this] {
