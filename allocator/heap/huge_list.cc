@@ -92,9 +92,10 @@ void HugeList::Destroy(HugeObject* object) {
   metadata_.Free(object, sizeof(HugeObject));
 }
 
-// The object has been freed; it stays, unless a larger one does.
+// The object has been freed; it stays if it is of the right size, unless a larger one does.
 void HugeList::Keep(HugeObject* object) {
-  if (object->held_bytes > kMaxKeptBytes || (kept_ != nullptr && kept_->held_bytes > object->held_bytes)) {
+  const size_t bytes = object->held_bytes;
+  if (bytes < kMinKeptBytes || bytes > kMaxKeptBytes || (kept_ != nullptr && kept_->held_bytes > bytes)) {
     Unmake(object);
     return;
   }

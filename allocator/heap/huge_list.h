@@ -6,9 +6,9 @@
 // only as far as it reaches, so that realloc extends it in place, and moves it, when it must, by moving its pages instead
 // of copying them (mremap(2)). There are few such objects, each of tens of megabytes, so a list is searched.
 //
-// What was freed last stays for a second, up to kMaxKeptBytes: a program that needs such an object again and again would
-// otherwise wait for the kernel to supply its pages each time (here 40 ms for 64 MiB). An object that took over a
-// larger one has a surplus, which goes back after a second too.
+// What was freed last stays for a second, if it is large, up to kMaxKeptBytes: a program that needs such an object again and
+// again would otherwise wait for the kernel to supply its pages each time (here 40 ms for 64 MiB). An object that took
+// over a larger one has a surplus, which goes back after a second too.
 //
 // Threads: any; one lock, held during the system calls. Cost: system calls, and the kernel's for supplying the memory.
 
@@ -77,6 +77,8 @@ class HugeList {
 
  private:
   static constexpr size_t kMaxBytes = size_t{1} << kAddressBits;
+  // From so much free memory on the housekeeper starts at once: less would stay for good where the program only sleeps.
+  static constexpr size_t kMinKeptBytes = 64 * kMiB;
   static constexpr size_t kMaxKeptBytes = 128 * kMiB;
 
   HugeObject* FindLocked(uintptr_t address);

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "os/clock.h"
@@ -155,17 +156,17 @@ TEST_P(HugeListTest, RefusedMoveLeavesTheObjectAsItIs) {
 }
 
 TEST_P(HugeListTest, FreedObjectIsTakenAgainWithoutASystemCall) {
-  const uintptr_t base = Allocate(60 * kMiB);
+  const uintptr_t base = Allocate(100 * kMiB);
   EXPECT_TRUE(is_zeroed_);
   Fill(base, kMiB, 5);
   ASSERT_TRUE(list_.Free(base));
-  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
+  EXPECT_EQ(list_.surplus_bytes(), 100 * kMiB);
   fake_.ClearLog();
   EXPECT_EQ(Allocate(40 * kMiB), base);
   EXPECT_FALSE(is_zeroed_);
   EXPECT_EQ(list_.Find(base).bytes, 40 * kMiB);
-  EXPECT_EQ(list_.surplus_bytes(), 20 * kMiB);
-  EXPECT_EQ(Resize(base, 60 * kMiB), base) << "into its surplus";
+  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
+  EXPECT_EQ(Resize(base, 100 * kMiB), base) << "into its surplus";
   EXPECT_EQ(list_.surplus_bytes(), 0u);
   EXPECT_TRUE(fake_.log().empty());
   EXPECT_TRUE(IsFilledWith(base, kMiB, 5));
@@ -173,34 +174,38 @@ TEST_P(HugeListTest, FreedObjectIsTakenAgainWithoutASystemCall) {
 
 TEST_P(HugeListTest, KeptObjectServesNoRequestThatItDoesNotSuit) {
   Allocate(60 * kMiB);
-  const uintptr_t base = Allocate(60 * kMiB);
+  const uintptr_t base = Allocate(100 * kMiB);
   ASSERT_TRUE(list_.Free(base));
-  EXPECT_NE(Allocate(61 * kMiB), base) << "too large";
-  EXPECT_NE(Allocate(14 * kMiB), base) << "four times too small";
+  EXPECT_NE(Allocate(101 * kMiB), base) << "too large";
+  EXPECT_NE(Allocate(24 * kMiB), base) << "four times too small";
   ASSERT_NE(base % kGiB, 0u);
   Allocate(40 * kMiB, kGiB);
-  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
-  EXPECT_EQ(Allocate(60 * kMiB), base);
+  EXPECT_EQ(list_.surplus_bytes(), 100 * kMiB);
+  EXPECT_EQ(Allocate(100 * kMiB), base);
 }
 
-TEST_P(HugeListTest, OfTwoFreedObjectsTheLargerIsKeptAndOfMoreThan128MiBNone) {
-  const uintptr_t objects[] = {Allocate(40 * kMiB), Allocate(60 * kMiB), Allocate(50 * kMiB), Allocate(129 * kMiB)};
-  for (uintptr_t object : objects) ASSERT_TRUE(list_.Free(object));
-  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
-  EXPECT_EQ(space_.stats().ready_bytes, 60 * kMiB);
-  EXPECT_EQ(Allocate(60 * kMiB), objects[1]);
+TEST_P(HugeListTest, OfFreedObjectsTheLargestOf64To128MiBIsKept) {
+  const uintptr_t objects[] = {Allocate(63 * kMiB), Allocate(70 * kMiB), Allocate(100 * kMiB), Allocate(80 * kMiB),
+                               Allocate(129 * kMiB)};
+  const size_t kept[] = {0, 70 * kMiB, 100 * kMiB, 100 * kMiB, 100 * kMiB};
+  for (size_t i = 0; i < std::size(objects); ++i) {
+    ASSERT_TRUE(list_.Free(objects[i]));
+    EXPECT_EQ(list_.surplus_bytes(), kept[i]) << "after object " << i;
+  }
+  EXPECT_EQ(space_.stats().ready_bytes, 100 * kMiB);
+  EXPECT_EQ(Allocate(100 * kMiB), objects[2]);
 }
 
 TEST_P(HugeListTest, SurplusGoesBackAfterASecondAndNotBefore) {
   const uintptr_t base = Allocate(100 * kMiB);
   ASSERT_TRUE(list_.Free(base));
   ASSERT_EQ(Allocate(30 * kMiB), base);
-  const uintptr_t other = Allocate(50 * kMiB);
+  const uintptr_t other = Allocate(66 * kMiB);
   ASSERT_TRUE(list_.Free(other));
   const uint64_t now_ns = os::CoarseMonotonicNs();
   EXPECT_EQ(list_.ReleaseIdle(0), 0u) << "a clock that lags";
   EXPECT_EQ(list_.ReleaseIdle(now_ns), 0u);
-  EXPECT_EQ(list_.ReleaseIdle(now_ns + os::kNsPerSecond), 70 * kMiB + 50 * kMiB);
+  EXPECT_EQ(list_.ReleaseIdle(now_ns + os::kNsPerSecond), 70 * kMiB + 66 * kMiB);
   EXPECT_EQ(list_.surplus_bytes(), 0u);
   EXPECT_EQ(space_.stats().ready_bytes, 30 * kMiB);
   EXPECT_EQ(list_.ReleaseIdle(UINT64_MAX), 0u);
