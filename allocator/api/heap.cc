@@ -47,7 +47,7 @@ HeapStatistics Heap::statistics() const {
   const HeapStats stats = impl_->heap.stats();
   return {.live_bytes = stats.small_bytes + stats.pages.large_bytes + stats.huge.bytes,
           .cached_bytes = stats.cached_bytes,
-          .free_bytes = stats.free_bytes + stats.dirty_bytes,
+          .free_bytes = stats.free_bytes + stats.pages.dirty_bytes,
           .metadata_bytes = stats.space.metadata_bytes,
           .reserved_bytes = stats.space.reserved_bytes};
 }

@@ -13,7 +13,7 @@ void Housekeeper::PokeSlow(const void* caller) {
     seen_ns = now_ns;
   }
   if (may_start_thread_.load(std::memory_order_relaxed)) {
-    if (now_ns - seen_ns < os::kNsPerSecond && heap_.dirty_bytes() < kMuchBytes) return;
+    if (now_ns - seen_ns < os::kNsPerSecond && heap_.page_heap().dirty_bytes() < kMuchBytes) return;
     if (caller != nullptr && os::IsInsideCLibrary(caller)) return;
     if (is_running_.exchange(true, std::memory_order_acq_rel)) return;
     seen_ns_.store(0, std::memory_order_relaxed);

@@ -31,7 +31,7 @@ class Housekeeper {
   // After memory was freed: starts the thread or does its work where that is due. A load and a comparison otherwise. `caller`
   // is the code that asked for the free, where it may be the C library: then no thread is started (os/thread.h).
   void Poke(const void* caller = nullptr) {
-    if (heap_.dirty_bytes() >= kSomeBytes) [[unlikely]] {
+    if (heap_.page_heap().dirty_bytes() >= kSomeBytes) [[unlikely]] {
       PokeSlow(caller);
     } else if (seen_ns_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
       seen_ns_.store(0, std::memory_order_relaxed);

@@ -3,32 +3,14 @@
 #include <new>
 
 #include "os/check.h"
-#include "os/clock.h"
 #include "os/memory_calls.h"
 
 namespace acre {
 
-void* HugeList::Allocate(size_t bytes, size_t alignment, bool* is_zeroed) {
+void* HugeList::Allocate(size_t bytes, size_t alignment) {
   os::MutexLock lock(mutex_);
-  HugeObject* object = TakeKept(bytes, alignment);
-  *is_zeroed = object == nullptr;
-  if (object == nullptr) object = Make(bytes, alignment, bytes);
+  HugeObject* object = Make(bytes, alignment, bytes);
   return object == nullptr ? nullptr : reinterpret_cast<void*>(object->base);
-}
-
-// The kept object as one of `bytes`, if it is large enough and not several times too large; else null.
-HugeObject* HugeList::TakeKept(size_t bytes, size_t alignment) {
-  HugeObject* object = kept_;
-  if (object == nullptr || bytes > object->held_bytes || bytes < object->held_bytes / 4) return nullptr;
-  if (object->base % alignment != 0) return nullptr;
-  kept_ = nullptr;
-  object->bytes = AlignUp(bytes, os::OsPageBytes());
-  object->since_ns = os::CoarseMonotonicNs();
-  SubtractSurplus(object->bytes);
-  objects_.Push(object);
-  ++stats_.objects;
-  stats_.bytes += object->bytes;
-  return object;
 }
 
 // A new object of `bytes`, in a reservation that has room for `room` bytes.
@@ -46,7 +28,6 @@ HugeObject* HugeList::Make(size_t bytes, size_t alignment, size_t room) {
     const Status status = Prepare(object->reservation, object->base, rounded);
     if (status == Status::kOk) {
       object->bytes = rounded;
-      object->held_bytes = rounded;
       objects_.Push(object);
       ++stats_.objects;
       stats_.bytes += rounded;
@@ -83,65 +64,8 @@ void HugeList::Unmake(HugeObject* object) {
   objects_.Remove(object);
   --stats_.objects;
   stats_.bytes -= object->bytes;
-  SubtractSurplus(object->held_bytes - object->bytes);
-  Destroy(object);
-}
-
-void HugeList::Destroy(HugeObject* object) {
-  chunk_space_.Release(object->reservation, object->base, object->held_bytes, object->held_bytes);
+  chunk_space_.Release(object->reservation, object->base, object->bytes, object->bytes);
   metadata_.Free(object, sizeof(HugeObject));
-}
-
-// The object has been freed; it stays if it is of the right size, unless a larger one does.
-void HugeList::Keep(HugeObject* object) {
-  const size_t bytes = object->held_bytes;
-  if (bytes < kMinKeptBytes || bytes > kMaxKeptBytes || (kept_ != nullptr && kept_->held_bytes > bytes)) {
-    Unmake(object);
-    return;
-  }
-  DropKept();
-  objects_.Remove(object);
-  --stats_.objects;
-  stats_.bytes -= object->bytes;
-  AddSurplus(object->bytes);
-  object->bytes = 0;
-  object->since_ns = os::CoarseMonotonicNs();
-  kept_ = object;
-}
-
-size_t HugeList::DropKept() {
-  if (kept_ == nullptr) return 0;
-  const size_t bytes = kept_->held_bytes;
-  SubtractSurplus(bytes);
-  Destroy(kept_);
-  kept_ = nullptr;
-  return bytes;
-}
-
-// False if the kernel has no mapping left to split with.
-bool HugeList::DropSurplus(HugeObject* object) {
-  const size_t surplus = object->held_bytes - object->bytes;
-  if (surplus == 0) return true;
-  if (space_.Fault(object->reservation, object->base + object->bytes, surplus) != Status::kOk) return false;
-  object->held_bytes = object->bytes;
-  SubtractSurplus(surplus);
-  return true;
-}
-
-size_t HugeList::ReleaseIdle(uint64_t now_ns) {
-  if (surplus_bytes() == 0) return 0;
-  os::MutexLock lock(mutex_);
-  const auto is_idle = [now_ns](const HugeObject* object) {
-    // Callers read different clocks: time may seem to go back.
-    return now_ns > object->since_ns && now_ns - object->since_ns >= os::kNsPerSecond;
-  };
-  size_t released = 0;
-  if (kept_ != nullptr && is_idle(kept_)) released += DropKept();
-  for (HugeObject* object = objects_.first(); object != nullptr; object = object->next) {
-    const size_t surplus = object->held_bytes - object->bytes;
-    if (surplus != 0 && is_idle(object) && DropSurplus(object)) released += surplus;
-  }
-  return released;
 }
 
 HugeObject* HugeList::FindLocked(uintptr_t address) {
@@ -161,7 +85,7 @@ bool HugeList::Free(uintptr_t address) {
   os::MutexLock lock(mutex_);
   HugeObject* object = FindLocked(address);
   if (object == nullptr || object->base != address) return false;
-  Keep(object);
+  Unmake(object);
   return true;
 }
 
@@ -171,16 +95,15 @@ void* HugeList::Resize(uintptr_t address, size_t bytes) {
   os::MutexLock lock(mutex_);
   HugeObject* object = FindLocked(address);
   ASSERT(object != nullptr);
-  if (rounded <= object->held_bytes) {
-    const bool shrinks = rounded < object->bytes;
-    stats_.bytes = stats_.bytes - object->bytes + rounded;
-    surplus_bytes_.store(surplus_bytes() + object->bytes - rounded, std::memory_order_relaxed);
-    object->bytes = rounded;
-    // What the program gives up goes back at once; where the kernel refuses that, it is surplus until it does not.
-    if (shrinks) static_cast<void>(DropSurplus(object));
+  if (rounded < object->bytes) {
+    const size_t surplus = object->bytes - rounded;
+    if (space_.Fault(object->reservation, object->base + rounded, surplus) == Status::kOk) {
+      object->bytes = rounded;
+      stats_.bytes -= surplus;
+    }
     return reinterpret_cast<void*>(object->base);
   }
-  if (GrowInPlace(object, rounded)) return reinterpret_cast<void*>(object->base);
+  if (rounded == object->bytes || GrowInPlace(object, rounded)) return reinterpret_cast<void*>(object->base);
   // Twice the room, so that the next growth is in place.
   HugeObject* moved = Make(rounded, kChunkBytes, 2 * rounded);
   if (moved == nullptr) return nullptr;
@@ -200,34 +123,23 @@ bool HugeList::GrowInPlace(HugeObject* object, size_t bytes) {
   while (object->reservation.limit - object->base < bytes) {
     if (chunk_space_.Extend(&object->reservation, ChunkUse::kHugeTail) != Status::kOk) return false;
   }
-  const uintptr_t end = object->base + object->held_bytes;
-  const size_t added = bytes - object->held_bytes;
+  const uintptr_t end = object->base + object->bytes;
+  const size_t added = bytes - object->bytes;
   if (Prepare(object->reservation, end, added) != Status::kOk) return false;
   if (wants_huge_pages_) space_.AdviseHugePages(end, added, true);  // It is being filled as it grows.
-  stats_.bytes += bytes - object->bytes;
-  SubtractSurplus(object->held_bytes - object->bytes);
   object->bytes = bytes;
-  object->held_bytes = bytes;
+  stats_.bytes += added;
   return true;
-}
-
-size_t HugeList::ReleaseKept() {
-  if (surplus_bytes() == 0) return 0;
-  os::MutexLock lock(mutex_);
-  return DropKept();
 }
 
 HugeStats HugeList::stats() {
   os::MutexLock lock(mutex_);
-  HugeStats stats = stats_;
-  stats.surplus_bytes = surplus_bytes();
-  return stats;
+  return stats_;
 }
 
 void HugeList::ReleaseAll() {
   os::MutexLock lock(mutex_);
   while (!objects_.is_empty()) Unmake(objects_.first());
-  DropKept();
 }
 
 }  // namespace acre

@@ -6,13 +6,8 @@
 // only as far as it reaches, so that realloc extends it in place, and moves it, when it must, by moving its pages instead
 // of copying them (mremap(2)). There are few such objects, each of tens of megabytes, so a list is searched.
 //
-// What was freed last stays for a second, if it is large, up to kMaxKeptBytes: a program that needs such an object again and
-// again would otherwise wait for the kernel to supply its pages each time (here 40 ms for 64 MiB). An object that took
-// over a larger one has a surplus, which goes back after a second too.
-//
 // Threads: any; one lock, held during the system calls. Cost: system calls, and the kernel's for supplying the memory.
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,16 +24,13 @@ struct HugeObject {
   HugeObject* next;
   HugeObject* previous;
   os::Reservation reservation;
-  uintptr_t base;      // Of the object: the reservation's, or above it for an alignment.
-  size_t bytes;        // Whole os pages.
-  size_t held_bytes;   // Accessible; what lies beyond `bytes` is surplus.
-  uint64_t since_ns;   // Surplus since then.
+  uintptr_t base;  // Of the object: the reservation's, or above it for an alignment.
+  size_t bytes;    // Accessible, whole os pages.
 };
 
 struct HugeStats {
   size_t objects;
   size_t bytes;
-  size_t surplus_bytes;  // Beyond the objects' ends, and in what was freed and kept.
 };
 
 class HugeList {
@@ -51,8 +43,8 @@ class HugeList {
   // Whether objects that grow ask for huge pages.
   void set_wants_huge_pages(bool wants) { wants_huge_pages_ = wants; }
 
-  // Memory aligned to `alignment` (a power of two), and whether it is zeroed. Null when there is none.
-  [[nodiscard]] void* Allocate(size_t bytes, size_t alignment, bool* is_zeroed);
+  // Zeroed memory aligned to `alignment` (a power of two). Null when there is none.
+  [[nodiscard]] void* Allocate(size_t bytes, size_t alignment);
 
   // The object that contains the address; bytes == 0 if there is none.
   HugeObject Find(uintptr_t address);
@@ -64,12 +56,6 @@ class HugeList {
   // nothing has changed).
   [[nodiscard]] void* Resize(uintptr_t address, size_t bytes);
 
-  // Gives surplus back that is a second old; or all of it; or what was freed and kept. Returns the bytes.
-  size_t ReleaseIdle(uint64_t now_ns);
-  size_t ReleaseSurplus() { return ReleaseIdle(UINT64_MAX); }
-  size_t ReleaseKept();
-
-  size_t surplus_bytes() const { return surplus_bytes_.load(std::memory_order_relaxed); }
   HugeStats stats();
   void ReleaseAll();
 
@@ -77,22 +63,12 @@ class HugeList {
 
  private:
   static constexpr size_t kMaxBytes = size_t{1} << kAddressBits;
-  // From so much free memory on the housekeeper starts at once: less would stay for good where the program only sleeps.
-  static constexpr size_t kMinKeptBytes = 64 * kMiB;
-  static constexpr size_t kMaxKeptBytes = 128 * kMiB;
 
   HugeObject* FindLocked(uintptr_t address);
   HugeObject* Make(size_t bytes, size_t alignment, size_t room);
   Status Prepare(const os::Reservation& reservation, uintptr_t base, size_t bytes);
   void Unmake(HugeObject* object);
-  void Destroy(HugeObject* object);
   bool GrowInPlace(HugeObject* object, size_t bytes);
-  HugeObject* TakeKept(size_t bytes, size_t alignment);
-  void Keep(HugeObject* object);
-  size_t DropKept();
-  bool DropSurplus(HugeObject* object);
-  void AddSurplus(size_t bytes) { surplus_bytes_.store(surplus_bytes() + bytes, std::memory_order_relaxed); }
-  void SubtractSurplus(size_t bytes) { surplus_bytes_.store(surplus_bytes() - bytes, std::memory_order_relaxed); }
 
   os::AddressSpace& space_;
   ChunkSpace& chunk_space_;
@@ -100,9 +76,7 @@ class HugeList {
   bool wants_huge_pages_ = false;
   os::Mutex mutex_{kHugeListRank};
   List<HugeObject> objects_;  // Guarded by mutex_.
-  HugeObject* kept_ = nullptr;  // Guarded by mutex_. Freed, all of it surplus; on no list.
-  HugeStats stats_{};           // Guarded by mutex_.
-  std::atomic<size_t> surplus_bytes_{0};  // Written under mutex_.
+  HugeStats stats_{};         // Guarded by mutex_.
 };
 
 }  // namespace acre

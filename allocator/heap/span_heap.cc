@@ -73,13 +73,11 @@ void* SpanHeap::AllocateOne(SizeClass size_class) {
 
 // When the heap has had to grow, what is kept idle goes back to span bits, where every class finds it: the depots, and the
 // magazines that this thread does not have loaded. The kernel takes at least 30 µs to supply a growth step; this takes a few.
-// A huge object that was freed goes back to the kernel, so that the peak is not higher for it.
 void SpanHeap::TrimAfterGrowth(ThreadCache& cache) {
   const uint32_t growths = page_heap_.growths();
   uint32_t seen = seen_growths_.load(std::memory_order_relaxed);
   if (growths == seen) [[likely]] return;
   if (!seen_growths_.compare_exchange_strong(seen, growths, std::memory_order_relaxed)) return;
-  huge_list_.ReleaseKept();
   cache.Trim();
   for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).DrainDepot();
 }
@@ -107,7 +105,8 @@ void* SpanHeap::TryAllocateLarge(size_t bytes, size_t alignment, bool* is_zeroed
     *is_zeroed = span->is_zeroed;
     return reinterpret_cast<void*>(BaseOf(span));
   }
-  return huge_list_.Allocate(bytes == 0 ? 1 : bytes, alignment < kChunkBytes ? kChunkBytes : alignment, is_zeroed);
+  *is_zeroed = true;
+  return huge_list_.Allocate(bytes == 0 ? 1 : bytes, alignment < kChunkBytes ? kChunkBytes : alignment);
 }
 
 void* SpanHeap::AllocateAligned(ThreadCache& cache, size_t bytes, size_t alignment) {
@@ -283,12 +282,12 @@ void SpanHeap::ReportMisuse(const char* verb, uintptr_t address) const {
 
 size_t SpanHeap::ReleaseIdle(uint64_t now_ns) {
   for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).ReleaseIdle(now_ns);
-  return page_heap_.ReleaseIdle(now_ns) + huge_list_.ReleaseIdle(now_ns);
+  return page_heap_.ReleaseIdle(now_ns);
 }
 
 size_t SpanHeap::ReleaseAll() {
   for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).DrainDepot();
-  return page_heap_.ReleaseAll() + huge_list_.ReleaseSurplus();
+  return page_heap_.ReleaseAll();
 }
 
 ClassStats SpanHeap::class_stats(SizeClass size_class) {
@@ -323,7 +322,6 @@ HeapStats SpanHeap::stats() {
   result.space = space_.stats();
   result.pages = page_heap_.stats();
   result.huge = huge_list_.stats();
-  result.dirty_bytes = result.pages.dirty_bytes + result.huge.surplus_bytes;
   return result;
 }
 

@@ -35,7 +35,6 @@ struct HeapStats {
   size_t small_bytes;   // In slots that the program holds.
   size_t cached_bytes;  // In slots that caches and depots hold.
   size_t free_bytes;    // In free slots of spans.
-  size_t dirty_bytes;   // In no object or span, held from the kernel.
   size_t threads;
 };
 
@@ -79,9 +78,6 @@ class SpanHeap {
   // Gives back what was not needed for a while; or everything that is free. Returns bytes given to the kernel.
   size_t ReleaseIdle(uint64_t now_ns);
   size_t ReleaseAll();
-
-  // Free memory that the kernel has supplied.
-  size_t dirty_bytes() const { return page_heap_.dirty_bytes() + huge_list_.surplus_bytes(); }
 
   HeapStats stats();
   ClassStats class_stats(SizeClass size_class);

@@ -87,7 +87,7 @@ class ThreadCache {
   // Addresses in the loaded magazine, less that of bins_: so a cache of zeros is one in which every bin is empty (the word
   // below bins_ is null, like the one below a magazine's slots) and full, and takes no relocations.
   struct Bin {
-    uintptr_t top = 0;    // Behind the last slot. Not atomic: see base/racy.h. Statistics read it as it is.
+    uintptr_t top = 0;    // Behind the last slot. Plain: statistics read it as it is.
     uintptr_t limit = 0;  // Behind the last entry that may be used; 0: no magazine is loaded.
   };
   static_assert(sizeof(Bin) == OffsetOf(1).bytes);

@@ -27,12 +27,12 @@ struct Totals {
 Totals Measure() {
   const HeapStats stats = ProcessHeap()->stats();
   const size_t used = stats.small_bytes + stats.pages.large_bytes;
-  const size_t free = stats.cached_bytes + stats.free_bytes + stats.dirty_bytes;
+  const size_t free = stats.cached_bytes + stats.free_bytes + stats.pages.dirty_bytes;
   return {.arena = used + free,
           .huge = stats.huge.bytes,
           .used = used,
           .free = free,
-          .releasable = stats.dirty_bytes,
+          .releasable = stats.pages.dirty_bytes,
           .huge_objects = stats.huge.objects};
 }
 

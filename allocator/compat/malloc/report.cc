@@ -35,7 +35,7 @@ void WriteReport(SpanHeap& heap, int descriptor) {
                   << Size{stats.huge.bytes} << " huge (" << stats.huge.objects << ")");
   os::Line free_line;
   write(free_line << "free: " << Size{stats.cached_bytes} << " in caches of " << stats.threads << " threads, "
-                  << Size{stats.free_bytes} << " in partly used spans, " << Size{stats.dirty_bytes}
+                  << Size{stats.free_bytes} << " in partly used spans, " << Size{stats.pages.dirty_bytes}
                   << " in free pages; " << Size{stats.pages.released_bytes} << " given back so far");
   os::Line space_line;
   write(space_line << "space: " << Size{stats.space.ready_bytes} << " ready, " << Size{stats.space.prepared_bytes}

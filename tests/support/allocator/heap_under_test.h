@@ -82,7 +82,7 @@ class HeapUnderTest {
 
   void CheckReadyBytes() {
     const HeapStats stats = heap_->stats();
-    EXPECT_EQ(stats.space.ready_bytes, heap_->page_heap().used_bytes() + stats.dirty_bytes + stats.huge.bytes);
+    EXPECT_EQ(stats.space.ready_bytes, heap_->page_heap().used_bytes() + stats.pages.dirty_bytes + stats.huge.bytes);
     EXPECT_LE(stats.space.ready_bytes, stats.space.prepared_bytes);
     EXPECT_LE(stats.space.prepared_bytes, stats.space.reserved_bytes);
     EXPECT_EQ(stats.pages.small_span_bytes + stats.pages.large_bytes, heap_->page_heap().used_bytes());
@@ -95,7 +95,7 @@ class HeapUnderTest {
     heap_->CheckInvariants();
     const HeapStats stats = heap_->stats();
     EXPECT_EQ(heap_->page_heap().used_bytes(), 0u);
-    EXPECT_EQ(stats.dirty_bytes, 0u);
+    EXPECT_EQ(stats.pages.dirty_bytes, 0u);
     EXPECT_EQ(stats.huge.bytes, 0u);
     EXPECT_EQ(stats.small_bytes, 0u);
     EXPECT_EQ(stats.space.ready_bytes, 0u);

@@ -179,7 +179,7 @@ TEST_F(CentralListTest, MagazineThatIsTradedAgainAndAgainStaysInTheDepot) {
 }
 
 TEST_F(CentralListTest, WithoutMemoryTheMagazineComesBackEmpty) {
-  Magazine* empty = central_.MakeMagazine(14);
+  Magazine* empty = central_.MakeMagazine(13);
   fake_.FailNth(1, ENOMEM, os::FakeMemory::Repeat::kForever);
   EXPECT_EQ(central_.Refill(empty, 10), empty);
   EXPECT_EQ(empty->count, 0u);

@@ -4,10 +4,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <memory>
 
-#include "os/clock.h"
 #include "os/fake/fake_memory.h"
 #include "tests/unit/os/mappings.h"
 
@@ -23,7 +21,7 @@ constexpr size_t kSomeLimit = size_t{1} << 40;
 class HugeListTest : public ::testing::TestWithParam<size_t> {
  protected:
   ~HugeListTest() override {
-    EXPECT_EQ(space_.stats().ready_bytes, list_.stats().bytes + list_.stats().surplus_bytes);
+    EXPECT_EQ(space_.stats().ready_bytes, list_.stats().bytes);
     list_.ReleaseAll();
     metadata_.ReleaseAll();
     EXPECT_EQ(fake_.mapped_bytes(), 0u);
@@ -33,7 +31,7 @@ class HugeListTest : public ::testing::TestWithParam<size_t> {
   }
 
   uintptr_t Allocate(size_t bytes, size_t alignment = kChunkBytes) {
-    const auto base = reinterpret_cast<uintptr_t>(list_.Allocate(bytes, alignment, &is_zeroed_));
+    const auto base = reinterpret_cast<uintptr_t>(list_.Allocate(bytes, alignment));
     EXPECT_NE(base, 0u);
     EXPECT_EQ(base % alignment, 0u);
     return base;
@@ -46,7 +44,6 @@ class HugeListTest : public ::testing::TestWithParam<size_t> {
   ChunkSpace chunk_space_{space_, *table_};
   Metadata metadata_{space_};
   HugeList list_{space_, chunk_space_, metadata_};
-  bool is_zeroed_ = false;  // What the last Allocate said.
 };
 
 INSTANTIATE_TEST_SUITE_P(Limits, HugeListTest, ::testing::Values(SIZE_MAX, kSomeLimit),
@@ -76,8 +73,6 @@ TEST_P(HugeListTest, OnlyTheBeginningOfAnObjectFreesIt) {
   EXPECT_TRUE(list_.Free(base));
   EXPECT_FALSE(list_.Free(base));
   EXPECT_EQ(list_.stats().bytes, 0u);
-  EXPECT_EQ(list_.Find(base).bytes, 0u) << "kept, but no object";
-  EXPECT_EQ(list_.ReleaseSurplus(), 70 * kMiB);
   EXPECT_EQ(space_.stats().reserved_bytes, 0u);
 }
 
@@ -134,7 +129,6 @@ TEST_P(HugeListTest, MovedObjectIsCountedOnce) {
   const uintptr_t moved = Resize(base, 100 * kMiB);
   EXPECT_EQ(space_.stats().ready_bytes, 160 * kMiB);
   EXPECT_TRUE(list_.Free(moved));
-  EXPECT_EQ(list_.ReleaseKept(), 100 * kMiB);
   EXPECT_EQ(space_.stats().ready_bytes, 60 * kMiB);
   EXPECT_TRUE(list_.Free(other));
 }
@@ -155,73 +149,6 @@ TEST_P(HugeListTest, RefusedMoveLeavesTheObjectAsItIs) {
   EXPECT_NE(Resize(base, 100 * kMiB), 0u);
 }
 
-TEST_P(HugeListTest, FreedObjectIsTakenAgainWithoutASystemCall) {
-  const uintptr_t base = Allocate(100 * kMiB);
-  EXPECT_TRUE(is_zeroed_);
-  Fill(base, kMiB, 5);
-  ASSERT_TRUE(list_.Free(base));
-  EXPECT_EQ(list_.surplus_bytes(), 100 * kMiB);
-  fake_.ClearLog();
-  EXPECT_EQ(Allocate(40 * kMiB), base);
-  EXPECT_FALSE(is_zeroed_);
-  EXPECT_EQ(list_.Find(base).bytes, 40 * kMiB);
-  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
-  EXPECT_EQ(Resize(base, 100 * kMiB), base) << "into its surplus";
-  EXPECT_EQ(list_.surplus_bytes(), 0u);
-  EXPECT_TRUE(fake_.log().empty());
-  EXPECT_TRUE(IsFilledWith(base, kMiB, 5));
-}
-
-TEST_P(HugeListTest, KeptObjectServesNoRequestThatItDoesNotSuit) {
-  Allocate(60 * kMiB);
-  const uintptr_t base = Allocate(100 * kMiB);
-  ASSERT_TRUE(list_.Free(base));
-  EXPECT_NE(Allocate(101 * kMiB), base) << "too large";
-  EXPECT_NE(Allocate(24 * kMiB), base) << "four times too small";
-  ASSERT_NE(base % kGiB, 0u);
-  Allocate(40 * kMiB, kGiB);
-  EXPECT_EQ(list_.surplus_bytes(), 100 * kMiB);
-  EXPECT_EQ(Allocate(100 * kMiB), base);
-}
-
-TEST_P(HugeListTest, OfFreedObjectsTheLargestOf64To128MiBIsKept) {
-  const uintptr_t objects[] = {Allocate(63 * kMiB), Allocate(70 * kMiB), Allocate(100 * kMiB), Allocate(80 * kMiB),
-                               Allocate(129 * kMiB)};
-  const size_t kept[] = {0, 70 * kMiB, 100 * kMiB, 100 * kMiB, 100 * kMiB};
-  for (size_t i = 0; i < std::size(objects); ++i) {
-    ASSERT_TRUE(list_.Free(objects[i]));
-    EXPECT_EQ(list_.surplus_bytes(), kept[i]) << "after object " << i;
-  }
-  EXPECT_EQ(space_.stats().ready_bytes, 100 * kMiB);
-  EXPECT_EQ(Allocate(100 * kMiB), objects[2]);
-}
-
-TEST_P(HugeListTest, SurplusGoesBackAfterASecondAndNotBefore) {
-  const uintptr_t base = Allocate(100 * kMiB);
-  ASSERT_TRUE(list_.Free(base));
-  ASSERT_EQ(Allocate(30 * kMiB), base);
-  const uintptr_t other = Allocate(66 * kMiB);
-  ASSERT_TRUE(list_.Free(other));
-  const uint64_t now_ns = os::CoarseMonotonicNs();
-  EXPECT_EQ(list_.ReleaseIdle(0), 0u) << "a clock that lags";
-  EXPECT_EQ(list_.ReleaseIdle(now_ns), 0u);
-  EXPECT_EQ(list_.ReleaseIdle(now_ns + os::kNsPerSecond), 70 * kMiB + 66 * kMiB);
-  EXPECT_EQ(list_.surplus_bytes(), 0u);
-  EXPECT_EQ(space_.stats().ready_bytes, 30 * kMiB);
-  EXPECT_EQ(list_.ReleaseIdle(UINT64_MAX), 0u);
-}
-
-TEST_P(HugeListTest, SurplusThatTheKernelDoesNotTakeBackIsTriedAgain) {
-  const uintptr_t base = Allocate(100 * kMiB);
-  fake_.FailNth(1, ENOMEM, os::FakeMemory::Repeat::kForever);
-  EXPECT_EQ(Resize(base, 40 * kMiB), base);
-  fake_.StopFailing();
-  EXPECT_EQ(list_.Find(base).bytes, 40 * kMiB);
-  EXPECT_EQ(list_.surplus_bytes(), 60 * kMiB);
-  EXPECT_EQ(list_.ReleaseSurplus(), 60 * kMiB);
-  EXPECT_EQ(space_.stats().ready_bytes, 40 * kMiB);
-}
-
 TEST_P(HugeListTest, ImpossibleSizesAreRefusedWithoutEatingTheAddressSpace) {
   const uintptr_t base = Allocate(60 * kMiB);
   const size_t reserved = space_.stats().reserved_bytes;
@@ -233,8 +160,8 @@ TEST_P(HugeListTest, ImpossibleSizesAreRefusedWithoutEatingTheAddressSpace) {
     EXPECT_LT(fake_.log().size(), 100u) << bytes;
     EXPECT_EQ(space_.stats().reserved_bytes, reserved) << bytes;
   }
-  EXPECT_EQ(list_.Allocate(static_cast<size_t>(PTRDIFF_MAX), kChunkBytes, &is_zeroed_), nullptr);
-  EXPECT_EQ(list_.Allocate(kMiB, size_t{1} << 62, &is_zeroed_), nullptr);
+  EXPECT_EQ(list_.Allocate(static_cast<size_t>(PTRDIFF_MAX), kChunkBytes), nullptr);
+  EXPECT_EQ(list_.Allocate(kMiB, size_t{1} << 62), nullptr);
 }
 
 TEST_P(HugeListTest, NoMemoryIsNullAndNothingIsLeftBehind) {
@@ -242,11 +169,10 @@ TEST_P(HugeListTest, NoMemoryIsNullAndNothingIsLeftBehind) {
   for (const auto kind : {os::FakeMemory::Kind::kMap, os::FakeMemory::Kind::kProtect}) {
     for (size_t nth = 1; nth < 6; ++nth) {
       fake_.FailNth(nth, ENOMEM, os::FakeMemory::Repeat::kOnce, kind);
-      void* object = list_.Allocate(100 * kMiB, kChunkBytes, &is_zeroed_);
+      void* object = list_.Allocate(100 * kMiB, kChunkBytes);
       fake_.StopFailing();
       if (object != nullptr) {
         EXPECT_TRUE(list_.Free(reinterpret_cast<uintptr_t>(object)));
-        list_.ReleaseSurplus();
       }
       EXPECT_EQ(space_.stats().reserved_bytes, 0u) << "call " << nth;
       EXPECT_EQ(list_.stats().objects, 0u);
