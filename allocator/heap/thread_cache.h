@@ -104,7 +104,7 @@ class ThreadCache {
   Magazine* Unload(SizeClass size_class);
   bool SwapMagazines(SizeClass size_class);
 
-  void* const end_of_slots_ = nullptr;
+  [[maybe_unused]] void* const end_of_slots_ = nullptr;  // Read as the word below bins_.
   Bin bins_[kSizeClassCount];
   // By class, in arrays of their own so that a cache fits 2 KiB.
   Magazine* previous_magazines_[kSizeClassCount] = {};
