@@ -22,7 +22,8 @@ TEST(Magazine, IsFoundFromItsSlots) {
   ASSERT_NE(magazine, nullptr);
   EXPECT_EQ(magazine->count, 0u);
   EXPECT_EQ(magazine->capacity, 29u);
-  EXPECT_EQ(magazine->slots[-1], nullptr) << "what ends the popping";
+  EXPECT_EQ(magazine->end_of_slots, nullptr) << "what ends the popping";
+  EXPECT_EQ(&magazine->end_of_slots + 1, magazine->slots) << "popping below the first slot reads it";
   EXPECT_EQ(Magazine::Of(magazine->slots), magazine);
   Magazine::Destroy(metadata, magazine);
   EXPECT_EQ(Magazine::Make(metadata, 29), magazine);
