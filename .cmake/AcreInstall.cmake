@@ -6,7 +6,9 @@ install(TARGETS acre acre_static acre_malloc acre_malloc_static EXPORT acre-targ
   LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/allocator/include/acre" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
-  FILES_MATCHING PATTERN "*.h")
+  FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
+# Messages of the library name this page and the folder it is installed in.
+install(FILES "${PROJECT_SOURCE_DIR}/docs/kernel-signal-vector-bug.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
 set(acre_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/acre")
 install(EXPORT acre-targets NAMESPACE acre:: DESTINATION "${acre_package_dir}")

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "os/kernel_bugs.h"
+
 namespace acre::os {
 namespace {
 
@@ -56,6 +58,7 @@ Line& Line::AddSigned(int64_t number) {
 
 void FatalLine(const Line& line) {
   line.Write();
+  WriteKernelBugNotes();
   std::abort();
 }
 

@@ -52,7 +52,7 @@ class Line {
   size_t used_ = 0;
 };
 
-// Writes the line "acre: …" to standard error and aborts the process.
+// Writes the line "acre: …" to standard error, the notes of os/kernel_bugs.h if there are any, and aborts the process.
 [[noreturn]] void FatalLine(const Line& line);
 
 template <class... Parts>

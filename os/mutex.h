@@ -21,12 +21,19 @@ class Mutex {
   bool TryLock();
   void Unlock();
 
+  // Around a fork, in which a thread takes every lock of every heap: without a look at ranks.
+  void LockForFork();
+  void UnlockAfterFork();
+
   // In the child of a fork, by the only thread there is: free, whoever held it.
   void ResetAfterFork();
 
   uint8_t rank() const { return rank_; }
 
  private:
+  void Acquire();
+  void Release();
+
   // 0 free, 1 held, 2 held and somebody sleeps. Acquire on locking pairs with release on unlocking.
   std::atomic<uint32_t> state_{0};
   const uint8_t rank_;

@@ -11,6 +11,9 @@ namespace acre::os {
 int32_t CurrentThreadId();
 int32_t CurrentProcessId();
 
+// A number that no other thread of this process has or had; never 0. No system call.
+uint64_t ThreadSerial();
+
 // Starts a detached thread with a small stack and every signal blocked, named in /proc. False if the system refuses.
 // May allocate (the C library does): the caller holds no lock of the heap.
 [[nodiscard]] bool StartThread(void (*body)(void*), void* argument, const char* name);

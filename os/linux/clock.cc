@@ -16,5 +16,6 @@ uint64_t ReadNs(clockid_t clock) {
 uint64_t MonotonicNs() { return ReadNs(CLOCK_MONOTONIC); }
 uint64_t CoarseMonotonicNs() { return ReadNs(CLOCK_MONOTONIC_COARSE); }
 uint64_t ThreadCpuNs() { return ReadNs(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t ProcessCpuNs() { return ReadNs(CLOCK_PROCESS_CPUTIME_ID); }
 
 }  // namespace acre::os

@@ -1,6 +1,7 @@
 #include "os/mutex.h"
 
 #include <linux/futex.h>
+#include <time.h>
 
 #include <array>
 #include <bit>
@@ -17,6 +18,10 @@ enum State : uint32_t { kFree = 0, kHeld = 1, kContended = 2 };
 
 // About a microsecond: longer than most critical sections of the heap, shorter than going to sleep and being woken.
 constexpr int kSpins = 40;
+
+// A wait with a time limit ends when a signal has been handled, whatever SA_RESTART says; one without begins anew inside
+// the kernel. ThreadSanitizer puts off handlers until the thread next calls it, which it does on the way round our loop.
+constexpr timespec kWait = {3600, 0};
 
 #if defined(ACRE_ASSERTS)
 
@@ -58,23 +63,32 @@ inline void CheckIsHeld(uint8_t) {}
 
 }  // namespace
 
-void Mutex::Lock() {
-  CheckRank(rank_);
+void Mutex::Acquire() {
   uint32_t state = kFree;
   if (!state_.compare_exchange_strong(state, kHeld, std::memory_order_acquire, std::memory_order_relaxed)) {
     for (int spin = 0; spin < kSpins && state != kContended; ++spin) {
       arch::CpuRelax();
       state = kFree;
       if (state_.compare_exchange_weak(state, kHeld, std::memory_order_acquire, std::memory_order_relaxed)) {
-        AddHeldRank(rank_);
         return;
       }
     }
     // From here on we cannot know whether somebody else sleeps, so we take the lock as contended.
     while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
-      (void)SystemCall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, uint32_t{kContended}, nullptr);
+      (void)SystemCall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, uint32_t{kContended}, &kWait);
     }
   }
+}
+
+void Mutex::Release() {
+  if (state_.exchange(kFree, std::memory_order_release) == kContended) {
+    (void)SystemCall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
+  }
+}
+
+void Mutex::Lock() {
+  CheckRank(rank_);
+  Acquire();
   AddHeldRank(rank_);
 }
 
@@ -89,10 +103,12 @@ bool Mutex::TryLock() {
 void Mutex::Unlock() {
   CheckIsHeld(rank_);
   RemoveHeldRank(rank_);
-  if (state_.exchange(kFree, std::memory_order_release) == kContended) {
-    (void)SystemCall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
-  }
+  Release();
 }
+
+void Mutex::LockForFork() { Acquire(); }
+
+void Mutex::UnlockAfterFork() { Release(); }
 
 void Mutex::ResetAfterFork() {
   RemoveHeldRank(rank_);

@@ -56,6 +56,13 @@ bool CreateDetached(ThreadStart* start) {
 
 }  // namespace
 
+uint64_t ThreadSerial() {
+  static constinit std::atomic<uint64_t> last = 0;
+  static constinit thread_local uint64_t serial [[gnu::tls_model("initial-exec")]] = 0;
+  if (serial == 0) serial = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return serial;
+}
+
 int32_t CurrentThreadId() { return static_cast<int32_t>(SystemCall(SYS_gettid)); }
 int32_t CurrentProcessId() { return static_cast<int32_t>(SystemCall(SYS_getpid)); }
 
