@@ -43,6 +43,25 @@ inline uint32_t CountBits(const uint64_t* words, uint32_t first, uint32_t count)
   return total;
 }
 
+// The number of ones in `count` whole words, at most 31. The baseline of x86-64 has no instruction for it, and std::popcount
+// becomes a call: so bits are added side by side, first in pairs, then in fours, then in bytes, which hold 8 * 31.
+inline uint32_t CountOnes(const uint64_t* words, uint32_t count) {
+  constexpr uint64_t kPairs = 0x5555'5555'5555'5555;
+  constexpr uint64_t kFours = 0x3333'3333'3333'3333;
+  constexpr uint64_t kBytes = 0x0f0f'0f0f'0f0f'0f0f;
+  constexpr uint64_t kEvenBytes = 0x00ff'00ff'00ff'00ff;
+  constexpr uint64_t kSumOfFour = 0x0001'0001'0001'0001;  // Times four numbers of 16 bits: their sum is the highest.
+  uint64_t bytes = 0;
+  for (uint32_t index = 0; index < count; ++index) {
+    uint64_t ones = words[index];
+    ones -= (ones >> 1) & kPairs;
+    ones = (ones & kFours) + ((ones >> 2) & kFours);
+    bytes += (ones + (ones >> 4)) & kBytes;
+  }
+  bytes = (bytes & kEvenBytes) + ((bytes >> 8) & kEvenBytes);
+  return static_cast<uint32_t>((bytes * kSumOfFour) >> 48);
+}
+
 // The first position in [from, limit) where word(i) has a one, or limit. `word` computes the i-th word, so that a
 // search can run over a combination of bitmaps.
 template <class WordAt>

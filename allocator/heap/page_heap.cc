@@ -1,5 +1,6 @@
 #include "allocator/heap/page_heap.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "os/check.h"
@@ -8,22 +9,54 @@
 namespace acre {
 
 Span* PageHeap::AllocateSmall(SizeClass size_class, Kind kind) {
-  os::MutexLock lock(mutex_);
-  return Allocate(kSizeClasses[size_class].span_pages, 1, size_class, kind);
+  Span* span;
+  {
+    os::MutexLock lock(mutex_);
+    span = Allocate(kSizeClasses[size_class].span_pages, 1, size_class, kind);
+  }
+  KeepToLimit();
+  return span;
 }
 
 Span* PageHeap::AllocateLarge(size_t pages, size_t alignment_pages, Kind kind) {
   if (pages > kUsablePages || alignment_pages > kUsablePages) return nullptr;
-  os::MutexLock lock(mutex_);
-  Span* span = Allocate(static_cast<uint32_t>(pages), static_cast<uint32_t>(alignment_pages), kLargeClass, kind);
-  if (span != nullptr) {
-    large_pages_ += pages;
-    ++large_spans_;
+  Span* span;
+  {
+    os::MutexLock lock(mutex_);
+    span = Allocate(static_cast<uint32_t>(pages), static_cast<uint32_t>(alignment_pages), kLargeClass, kind);
+    if (span != nullptr) {
+      large_pages_ += pages;
+      ++large_spans_;
+    }
   }
+  KeepToLimit();
   return span;
 }
 
+// Free memory goes back where it would exceed the limit.
+void PageHeap::KeepToLimit() {
+  const size_t held = used_pages_.load(std::memory_order_relaxed) + huge_pages_.load(std::memory_order_relaxed) +
+                      dirty_pages_.load(std::memory_order_relaxed);
+  if (held > limit_pages_.load(std::memory_order_relaxed)) [[unlikely]] (void)ReleaseAll();
+}
+
+bool PageHeap::ChargeHuge(size_t bytes) {
+  {
+    os::MutexLock lock(mutex_);
+    if (ExceedsLimit(bytes)) return false;
+    huge_pages_.store(huge_pages_.load(std::memory_order_relaxed) + PagesFor(bytes), std::memory_order_relaxed);
+  }
+  KeepToLimit();
+  return true;
+}
+
+void PageHeap::DischargeHuge(size_t bytes) {
+  os::MutexLock lock(mutex_);
+  huge_pages_.store(huge_pages_.load(std::memory_order_relaxed) - PagesFor(bytes), std::memory_order_relaxed);
+}
+
 Span* PageHeap::Allocate(uint32_t pages, uint32_t alignment, SizeClass size_class, Kind kind) {
+  if (ExceedsLimit(size_t{pages} * kPageBytes)) return nullptr;
   const bool tries_dirty = dirty_pages_.load(std::memory_order_relaxed) >= pages;
   for (uint32_t pass = tries_dirty ? 0 : 1; pass < 2; ++pass) {
     for (uint32_t i = 0; i < chunk_count_; ++i) {
@@ -151,6 +184,10 @@ bool PageHeap::AddChunk() {
     chunk_space_.Abandon(reservation);
   }
   auto* chunk = reinterpret_cast<Chunk*>(reservation.base);
+  // The records that marking reads for each object: in a chunk that gets filled nearly all of it is used anyway.
+  constexpr size_t kMarkingRecordBytes = 2 * kMiB;
+  static_assert(offsetof(Chunk, state_rows) <= kMarkingRecordBytes);
+  if (used_bytes() >= huge_page_threshold_) space_.AdviseHugePages(reservation.base, kMarkingRecordBytes, true);
   chunk->pages.Initialise(kFirstPage, kFirstPage);
   uint32_t place = chunk_count_;
   for (; place > 0 && chunks_[place - 1].chunk > chunk; --place) chunks_[place] = chunks_[place - 1];

@@ -46,6 +46,22 @@ class PageHeap {
   // Chunks are asked to use huge pages once the heap holds this much; SIZE_MAX for never.
   void set_huge_page_threshold(size_t bytes) { huge_page_threshold_ = bytes; }
 
+  // Spans, free memory that the kernel has not got back, and huge objects that were charged never exceed this (but for a
+  // moment, by free memory that goes back then). SIZE_MAX: no limit. Any thread.
+  void set_limit_bytes(size_t bytes) { limit_pages_.store(bytes / kPageBytes, std::memory_order_relaxed); }
+  size_t limit_bytes() const { return limit_pages_.load(std::memory_order_relaxed) * kPageBytes; }
+  // Whether so much more would exceed it.
+  bool ExceedsLimit(size_t bytes) const {
+    const size_t pages = PagesFor(bytes);
+    const size_t limit = limit_pages_.load(std::memory_order_relaxed);
+    return pages > limit || used_pages_.load(std::memory_order_relaxed) + huge_pages_.load(std::memory_order_relaxed) > limit - pages;
+  }
+  // A huge object of so many bytes is about to be made, has been given up. False: it would exceed the limit.
+  [[nodiscard]] bool ChargeHuge(size_t bytes);
+  void DischargeHuge(size_t bytes);
+
+  const ChunkTable& table() const { return table_; }
+
   // A span of slots, all free. Null when the kernel has no memory.
   [[nodiscard]] Span* AllocateSmall(SizeClass size_class, Kind kind);
 
@@ -113,6 +129,7 @@ class PageHeap {
   static constexpr size_t kFilledBytes = 4 * kMiB;
   static constexpr uint32_t kReleasePages = 512;  // At most 4 MiB in one system call.
 
+  void KeepToLimit();
   Span* Allocate(uint32_t pages, uint32_t alignment, SizeClass size_class, Kind kind);
   Span* AllocateFrom(ChunkRecord& record, uint32_t pages, uint32_t alignment, bool only_dirty, SizeClass size_class,
                      Kind kind);
@@ -139,6 +156,8 @@ class PageHeap {
   uint32_t chunk_capacity_ = 0;
   std::atomic<size_t> dirty_pages_{0};
   std::atomic<size_t> used_pages_{0};
+  std::atomic<size_t> huge_pages_{0};
+  std::atomic<size_t> limit_pages_{SIZE_MAX / kPageBytes};
   std::atomic<uint32_t> growths_{0};
   size_t fresh_pages_ = 0;  // Taken since the last growth step.
   size_t large_pages_ = 0;

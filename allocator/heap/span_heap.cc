@@ -331,21 +331,21 @@ void SpanHeap::CheckInvariants() {
 }
 
 void SpanHeap::LockAll() {
-  caches_mutex_.Lock();
-  for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).mutex().Lock();
-  huge_list_.mutex().Lock();
-  page_heap_.mutex().Lock();
-  chunk_space_.mutex().Lock();
-  metadata_.mutex().Lock();
+  caches_mutex_.LockForFork();
+  for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).mutex().LockForFork();
+  huge_list_.mutex().LockForFork();
+  page_heap_.mutex().LockForFork();
+  chunk_space_.mutex().LockForFork();
+  metadata_.mutex().LockForFork();
 }
 
 void SpanHeap::UnlockAll() {
-  metadata_.mutex().Unlock();
-  chunk_space_.mutex().Unlock();
-  page_heap_.mutex().Unlock();
-  huge_list_.mutex().Unlock();
-  for (uint32_t number = kSizeClassCount; number-- > 1;) central(static_cast<SizeClass>(number)).mutex().Unlock();
-  caches_mutex_.Unlock();
+  metadata_.mutex().UnlockAfterFork();
+  chunk_space_.mutex().UnlockAfterFork();
+  page_heap_.mutex().UnlockAfterFork();
+  huge_list_.mutex().UnlockAfterFork();
+  for (uint32_t number = kSizeClassCount; number-- > 1;) central(static_cast<SizeClass>(number)).mutex().UnlockAfterFork();
+  caches_mutex_.UnlockAfterFork();
 }
 
 void SpanHeap::ForgetOtherThreads(ThreadCache* own) {

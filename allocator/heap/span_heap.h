@@ -90,6 +90,8 @@ class SpanHeap {
   void ForgetOtherThreads(ThreadCache* own);
 
   PageHeap& page_heap() { return page_heap_; }
+  HugeList& huge_list() { return huge_list_; }
+  Metadata& metadata() { return metadata_; }
   ChunkTable& table() { return table_; }
   os::AddressSpace& space() { return space_; }
 

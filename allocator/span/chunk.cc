@@ -36,10 +36,14 @@ Span* MakeSpan(Chunk* chunk, uint32_t first, uint32_t pages, SizeClass size_clas
   for (uint32_t number = 0; number < pages; ++number) {
     chunk->descriptors[first + number] = PageDescriptor(size_class, kind, number);
   }
-  if (size_class == kLargeClass) return span;
+  if (size_class == kLargeClass) {
+    chunk->alloc_lines[first] = BitLine{.words = {1}};  // Its one object, as marking looks for it.
+    return span;
+  }
   const SizeClassInfo& info = kSizeClasses[size_class];
   span->free_slots = info.slots;
   chunk->alloc_lines[first] = BitLine{};
+  if (kind != kNoPointers) return span;
   for (uint32_t page = first; page < first + pages; ++page) {
     const uint32_t row = chunk->state_rows.Allocate(info.state_shift);
     std::memset(static_cast<void*>(&chunk->states[row]), kNeverUsed, StateRowBytes(info.state_shift));
@@ -89,8 +93,8 @@ void CheckSpan(const Span* span) {
     CHECK(SpanOfPage(chunk, page) == span);                                               // S2
     CHECK(chunk->pages.IsInUse(page));
     const PageRef ref = chunk->page_refs[page];
-    CHECK(ref.is_none() == is_large);                                                     // S3
-    CHECK(is_large || ref.size_class() == span->size_class);
+    CHECK(ref.is_none() == (is_large || span->kind != kNoPointers));                      // S3
+    CHECK(ref.is_none() || ref.size_class() == span->size_class);
   }
 }
 

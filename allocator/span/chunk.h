@@ -7,7 +7,8 @@
 //   + descriptors   4 bytes a page           what marking needs: class, kind, the page's number in its span
 //   + spans        32 bytes a page           span records, at the first page of each span
 //   + alloc lines  64 bytes a page           a bit for each slot: handed out
-//   + mark lines   64 bytes a page           a bit for each slot: reached by the collector
+//   + white lines  64 bytes a page           a bit for each slot: to be freed unless marking reaches it
+//   + pending marks                          a bit a page: see collect/mark_bits.h
 //   + states                                 a byte for each slot: see span/slot_state.h
 //   + pages' bitmaps                         page/chunk_pages.h
 //   kFirstPage                               the pages
@@ -56,9 +57,10 @@ struct Chunk {
   PageDescriptor descriptors[kChunkPages];
   Span spans[kChunkPages];
   BitLine alloc_lines[kChunkPages];
-  BitLine mark_lines[kChunkPages];
+  BitLine white_lines[kChunkPages];
   StateRows state_rows;
   ChunkPages pages;
+  uint64_t pending_marks[kChunkPages / kWordBits];
   alignas(4096) SlotState states[kStateBytes];
 
   uintptr_t base() const { return reinterpret_cast<uintptr_t>(this); }
@@ -77,6 +79,7 @@ inline uint32_t FirstPageOf(const Span* span) { return static_cast<uint32_t>(spa
 inline uintptr_t BaseOf(const Span* span) { return ChunkOf(span)->PageAddress(FirstPageOf(span)); }
 inline size_t BytesOf(const Span* span) { return size_t{span->pages} << kPageShift; }
 inline uint64_t* AllocBitsOf(const Span* span) { return ChunkOf(span)->alloc_lines[FirstPageOf(span)].words; }
+inline uint64_t* WhiteBitsOf(const Span* span) { return ChunkOf(span)->white_lines[FirstPageOf(span)].words; }
 
 // The span that a page of this chunk belongs to, or null.
 inline Span* SpanOfPage(Chunk* chunk, uint32_t page) {

@@ -35,13 +35,43 @@ class ChunkTable {
   }
   bool IsChunkAt(uintptr_t number) const { return UseAt(number) == ChunkUse::kPages; }
 
+  // The same for an address that is known to lie in [base(), limit()).
+  ChunkUse UseWithin(uintptr_t address) const { return static_cast<ChunkUse>(RacyLoad(uses_[address >> kChunkShift])); }
+
+  // One at a time: the chunk space's lock.
   void Set(uintptr_t base, ChunkUse use) {
+    if (use != ChunkUse::kNone) {
+      if (~base > from_top_) __atomic_store_n(&from_top_, ~base, __ATOMIC_RELAXED);
+      if (base + kChunkBytes > limit_) __atomic_store_n(&limit_, base + kChunkBytes, __ATOMIC_RELAXED);
+    }
     __atomic_store_n(&uses_[base >> kChunkShift], static_cast<uint8_t>(use), __ATOMIC_RELEASE);
+  }
+
+  // Every chunk that ever was a heap's lies in [base, limit); both are 0 where there was none.
+  uintptr_t base() const { return limit() == 0 ? 0 : ~__atomic_load_n(&from_top_, __ATOMIC_RELAXED); }
+  uintptr_t limit() const { return __atomic_load_n(&limit_, __ATOMIC_RELAXED); }
+
+  // Whether all of [base, limit) is chunks of pages.
+  bool HasOnlyPages() const {
+    for (uintptr_t chunk = base(); chunk < limit(); chunk += kChunkBytes) {
+      if (!IsChunk(chunk)) return false;
+    }
+    return true;
+  }
+
+  // Calls visit(base, use) for each chunk, by ascending address.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    for (uintptr_t chunk = base(); chunk < limit(); chunk += kChunkBytes) {
+      if (const ChunkUse use = Use(chunk); use != ChunkUse::kNone) visit(chunk, use);
+    }
   }
 
  private:
   // No initialiser: a table lies in static or freshly mapped memory, which is zero, and must not be touched to be made.
   uint8_t uses_[kEntries];
+  uintptr_t from_top_;  // ~base of the lowest chunk there ever was, so that zero is right at the beginning.
+  uintptr_t limit_;
 };
 
 }  // namespace acre

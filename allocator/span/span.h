@@ -9,7 +9,7 @@
 // Invariants (CheckSpan in span/chunk.h):
 //   S1. free_slots is the number of zero allocation bits in [0, slots).
 //   S2. Every page of the span has a descriptor that leads back to the first page.
-//   S3. A span of slots has a state row for each page; a large one has none.
+//   S3. A span of slots that are freed by hand has a state row for each page; any other has none.
 //
 // Guard: the central list's lock of the class for `next`, `previous`, `free_slots`, `bucket` and the allocation bits; the
 // page heap's lock for everything else, which does not change while the span is in use.
@@ -20,9 +20,10 @@
 
 namespace acre {
 
-// How the objects of a span are traced. More kinds come with the collector; memory that is freed by hand is never traced.
+// How the objects of a span are traced: see collect/kind.h. This one is never traced, and its spans are freed by hand:
+// they are the only ones with slot states.
 using Kind = uint8_t;
-inline constexpr Kind kNoPointers = 1;
+inline constexpr Kind kNoPointers = 0xc0;
 
 struct Span {
   Span* next;

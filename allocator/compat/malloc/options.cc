@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "os/check.h"
+#include "os/debug_options.h"
 #include "os/environment.h"
 
 namespace acre::compat {
@@ -36,8 +37,8 @@ constexpr Option kOptions[] = {
      }},
 };
 
-// Names that begin so belong to the test and benchmark programs, not to the library.
-constexpr const char* kForeign[] = {"TEST_", "BENCH_", "STRESS_"};
+// Entries that begin so belong to the test and benchmark programs, or to os/debug_options.h.
+constexpr const char* kForeign[] = {"TEST_", "BENCH_", "STRESS_", "DEBUG="};
 
 }  // namespace
 
@@ -57,6 +58,7 @@ const char* SetOption(Options* options, const char* entry) {
 
 void ReadOptions(Options* options) {
   if (os::IsSecureExecution()) return;
+  (void)os::ReadDebugOptions();  // Names what it does not understand; who follows an option reads it again.
   os::ForEachEnvironment(kPrefix, options, [](void* context, const char* entry) {
     const char* problem = SetOption(static_cast<Options*>(context), entry + kPrefixBytes);
     if (problem == nullptr) return;

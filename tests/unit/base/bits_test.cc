@@ -94,6 +94,22 @@ TEST(Bits, SetClearAndCountMatchANaiveLoopForEveryRange) {
   }
 }
 
+TEST(Bits, OnesOfWholeWordsMatchANaiveLoop) {
+  testing::Random random(testing::Seed("ones of whole words"));
+  constexpr uint32_t kMostWords = 31;
+  uint64_t words[kMostWords];
+  for (int round = 0; round < 300; ++round) {
+    uint32_t ones = 0;
+    for (uint32_t count = 0; count < kMostWords; ++count) {
+      ASSERT_EQ(CountOnes(words, count), ones);
+      words[count] = random.Below(UINT64_MAX) & (round % 2 == 0 ? UINT64_MAX : random.Below(UINT64_MAX));
+      for (uint32_t bit = 0; bit < kWordBits; ++bit) ones += TestBit(&words[count], bit) ? 1 : 0;
+    }
+  }
+  for (uint64_t& word : words) word = ~uint64_t{0};
+  EXPECT_EQ(CountOnes(words, kMostWords), kMostWords * kWordBits);
+}
+
 TEST(Bits, SearchesMatchANaiveLoop) {
   testing::Random random(testing::Seed("bit searches"));
   for (int round = 0; round < 300; ++round) {

@@ -60,6 +60,18 @@ TEST(Options, NamesOfTestsAndBenchmarksAreLeftAlone) {
   }
 }
 
+TEST(Options, DebugSwitchesAreReadByTheirOwnRules) {
+  EXPECT_EXIT(
+      {
+        setenv("ACRE_DEBUG", "kernelbug=1,speed=11", 1);
+        Options options;
+        ReadOptions(&options);
+        std::_Exit(0);
+      },
+      ::testing::ExitedWithCode(0),
+      "^acre: ignoring speed=11 in ACRE_DEBUG: it is not a debug option of this library\n$");
+}
+
 TEST(Options, AllVariablesOfTheEnvironmentAreReadAndMistakesPrinted) {
   EXPECT_EXIT(
       {

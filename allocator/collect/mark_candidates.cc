@@ -1,0 +1,140 @@
+// From candidates to grey objects: steps 3 and 4 of a round. See mark_worker.h.
+
+#include "allocator/collect/mark_worker.h"
+
+namespace acre {
+
+void MarkWorker::MarkHuge(uintptr_t word) {
+  const HugeObjects& huge = context_.options.huge_objects;
+  if (huge.mark == nullptr || !huge.mark(huge.context, word)) return;
+  context_.has_huge.store(true, std::memory_order_relaxed);
+}
+
+template <EndPointers kEndPointers>
+size_t MarkWorker::ResolveBatch(const uint64_t* base, const uint64_t* limit) {
+  if (context_.has_only_pages) [[likely]] {
+    return context_.body.find_slots(limit, static_cast<size_t>(limit - base), kSlotLayout, grey_,
+                                     {.words = white_word_, .masks = white_mask_});
+  }
+  const ChunkTable& table = context_.table;
+  size_t count = 0;
+  const auto resolve = [&](uintptr_t word) {
+    // The filter lets nothing else through, but for the heap's very end where that counts.
+    const ChunkUse use = kEndPointers == EndPointers::kCount ? table.Use(word) : table.UseWithin(word);
+    if (use != ChunkUse::kPages) [[unlikely]] {
+      if (use != ChunkUse::kNone) MarkHuge(word);
+      return;
+    }
+    Resolved resolved;
+    if (!ResolveInChunk(word, &resolved)) [[unlikely]] return;
+    __builtin_prefetch(resolved.white_word, 1);
+    grey_[count] = resolved.grey;
+    white_word_[count] = reinterpret_cast<uint64_t>(resolved.white_word);
+    white_mask_[count++] = resolved.white_mask;
+  };
+  for (const uint64_t* candidate = limit; candidate != base;) {
+    const uint64_t word = *--candidate;
+    resolve(word);
+    if constexpr (kEndPointers == EndPointers::kCount) {
+      // Slots begin at multiples of 16 bytes, so that only such a word can be the end of one.
+      if (word % kSlotAlignment == 0) resolve(word - 1);
+    }
+  }
+  return count;
+}
+
+template <Markers kMarkers>
+[[gnu::always_inline]] inline bool MarkWorker::TakeWhiteBit(size_t i) {
+  return SetMark<kMarkers>(reinterpret_cast<uint64_t*>(white_word_[i]), white_mask_[i]);
+}
+
+template <Markers kMarkers>
+void MarkWorker::MarkBatch(size_t count) {
+  Grey* top = stack_.top();
+  for (size_t i = 0; i < count; ++i) {
+    const Grey grey = grey_[i];
+    const bool is_fresh = TakeWhiteBit<kMarkers>(i);
+    if constexpr (kMarkers == Markers::kOneWatched) {
+      if (is_fresh) context_.watch.marked(context_.watch.context, ObjectOf(grey));
+    }
+    *top = grey;
+    top += static_cast<size_t>(is_fresh) & static_cast<size_t>(IsTraced(grey));
+  }
+  stack_.set_top(top);
+}
+
+// The same where the stack cannot grow: what finds no room is noted at its page.
+template <Markers kMarkers>
+void MarkWorker::MarkBatchWithoutRoom(size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const Grey grey = grey_[i];
+    if (!TakeWhiteBit<kMarkers>(i)) continue;
+    if constexpr (kMarkers == Markers::kOneWatched) context_.watch.marked(context_.watch.context, ObjectOf(grey));
+    if (!IsTraced(grey)) continue;
+    if (stack_.Reserve(1)) {
+      *stack_.top() = grey;
+      stack_.set_top(stack_.top() + 1);
+    } else {
+      SetPending(grey);
+      context_.has_pending.store(true, std::memory_order_relaxed);
+    }
+  }
+}
+
+template <Markers kMarkers>
+void MarkWorker::MarkCandidates(const uint64_t* base, const uint64_t* limit) {
+  const bool has_end_pointers = context_.options.end_pointers == EndPointers::kCount;
+  while (limit != base) {
+    const size_t left = static_cast<size_t>(limit - base);
+    const size_t batch = left < kBatch ? left : kBatch;
+    const size_t count = has_end_pointers ? ResolveBatch<EndPointers::kCount>(limit - batch, limit)
+                                          : ResolveBatch<EndPointers::kIgnored>(limit - batch, limit);
+    // One entry more, since each is stored before it is known whether it counts.
+    if (stack_.Reserve(count + 1)) [[likely]] {
+      MarkBatch<kMarkers>(count);
+    } else {
+      MarkBatchWithoutRoom<kMarkers>(count);
+    }
+    limit -= batch;
+  }
+}
+
+template void MarkWorker::MarkCandidates<Markers::kOne>(const uint64_t*, const uint64_t*);
+template void MarkWorker::MarkCandidates<Markers::kSeveral>(const uint64_t*, const uint64_t*);
+template void MarkWorker::MarkCandidates<Markers::kOneWatched>(const uint64_t*, const uint64_t*);
+
+void MarkWorker::MarkFound(const uint64_t* base, const uint64_t* limit) {
+  switch (markers_) {
+    case Markers::kOne:
+      return MarkCandidates<Markers::kOne>(base, limit);
+    case Markers::kSeveral:
+      return MarkCandidates<Markers::kSeveral>(base, limit);
+    case Markers::kOneWatched:
+      return MarkCandidates<Markers::kOneWatched>(base, limit);
+  }
+}
+
+void MarkWorker::Restart() { next_candidate = candidates_; }
+
+void MarkWorker::MarkPendingCandidates() {
+  const uint64_t* limit = next_candidate;
+  Restart();
+  MarkFound(candidates_, limit);
+}
+
+void MarkWorker::Flush(Tracer* tracer) { static_cast<MarkWorker*>(tracer)->MarkPendingCandidates(); }
+
+void MarkWorker::TraceRoots(acre_root_function* function, void* context) {
+  heap_low = context_.filter.low;
+  heap_bytes = context_.filter.bytes;
+  function(context, this);
+  MarkPendingCandidates();
+}
+
+void MarkWorker::AddRoot(uint64_t word) {
+  uint64_t found[2 + arch::kScanSlackWords];
+  const uint64_t* limit = context_.body.scan_words(&word, 1, ~uint64_t{0}, context_.filter, found);
+  MarkFound(found, limit);
+}
+
+}  // namespace acre

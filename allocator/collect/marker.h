@@ -1,0 +1,120 @@
+#pragma once
+
+// Marking: sets the mark bit of every object that can be reached from given roots.
+//
+// The marker knows chunks and kinds, nothing of threads that have to be stopped, of cycles or of sweeping. A collector
+// uses it so:
+//
+//   Marker marker(space, table, kinds, options);   once a heap
+//   marker.Prepare(workers)                        once, early: what marking needs when memory is short
+//   ClearMarks(table)                              mark_bits.h; unless marks are kept
+//   marker.Begin()
+//   marker.AddRoot(word); marker.AddRootRange(base, limit); marker.ScanRootRange(base, limit)
+//   marker.Drain()                                 alone; or DrainSome, a bounded piece of it; or
+//   marker.BeginParallel(n), then Work(0) … Work(n - 1), each in a thread of its own
+//   marker.Finish()
+//   CountMarks(table)                              mark_bits.h
+//
+// Roots may be added again after a drain, and drained again, as often as wanted, before Finish.
+//
+// What is relied on: the allocation bits of the spans say which slots are objects (a free slot is never marked, so what
+// points to it keeps nothing); a large object's allocation bit is bit 0 of its first page's line; between ClearMarks and
+// Finish a span that holds marked objects is not freed.
+//
+// Threads: one, but for Work. Failure: Prepare only. The mark stack survives without memory: see mark_pending.cc.
+// Cost: docs/marking.md.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "allocator/collect/mark_context.h"
+#include "allocator/collect/mark_worker.h"
+#include "allocator/collect/root_recorder.h"
+#include "os/address_space.h"
+#include "os/status.h"
+
+namespace acre {
+
+class Marker {
+ public:
+  Marker(os::AddressSpace& space, const ChunkTable& table, const KindTable& kinds, const MarkerOptions& options);
+  ~Marker();
+  Marker(const Marker&) = delete;
+  Marker& operator=(const Marker&) = delete;
+
+  // Memory for this many workers (160 KiB of address space each), at most kMaxMarkers. On kOutOfMemory there are as many as
+  // workers() says; a Marker without any cannot begin.
+  Status Prepare(uint32_t workers);
+  uint32_t workers() const { return worker_count_; }
+
+  // Looks up which part of the address space the heap's chunks lie in: to be called again, with no Work going on, before
+  // more is marked when a chunk has come or gone since.
+  void Begin();
+
+  // A word that may be a pointer. Any word.
+  void AddRoot(uint64_t word) {
+    if (recorder_ != nullptr) [[unlikely]] return recorder_->word(recorder_->context, word);
+    root_bytes_ += sizeof(word);
+    workers_[0]->AddRoot(word);
+  }
+
+  // Words that may be pointers; the range stays readable and as it is until the next drain has ended. The other form scans
+  // it before it returns.
+  void AddRootRange(uintptr_t base, uintptr_t limit) {
+    if (recorder_ != nullptr) [[unlikely]] return recorder_->range(recorder_->context, base, limit);
+    if (base < limit) root_bytes_ += limit - base;
+    workers_[0]->AddRange(base, limit, kConservative);
+  }
+  void ScanRootRange(uintptr_t base, uintptr_t limit) {
+    if (recorder_ != nullptr) [[unlikely]] return recorder_->range(recorder_->context, base, limit);
+    workers_[0]->ScanRange(base, limit, kConservative);
+  }
+
+  // What function(context, tracer) names.
+  void TraceRoots(acre_root_function* function, void* context) {
+    if (recorder_ != nullptr) [[unlikely]] return recorder_->function(recorder_->context, function, context);
+    workers_[0]->TraceRoots(function, context);
+  }
+
+  // Roots that are given from now on go there, and no further; null: they are marked again. For mark_verifier.h.
+  void set_recorder(const RootRecorder* recorder) { recorder_ = recorder; }
+
+  const MarkerOptions& options() const { return context_.options; }
+
+  // Marks all that can be reached.
+  void Drain();
+
+  // From here to EndWatch roots and drains tell of every object that they mark, huge ones excepted: some 20 ns an object
+  // more. REQUIRES: drained; no Work meanwhile.
+  void BeginWatch(const MarkWatch& watch);
+  void EndWatch();
+
+  // The same in pieces of `rounds` waves of objects (about a microsecond each). True when there is nothing left.
+  bool DrainSome(size_t rounds);
+
+  // The same with several threads: BeginParallel with as many as will call Work; each returns when all is marked.
+  // REQUIRES: at most workers().
+  void BeginParallel(uint32_t participants);
+  void Work(uint32_t number);
+
+  // Gives memory of the mark stacks back. REQUIRES: drained.
+  void Finish();
+
+  size_t scanned_objects() const;
+
+  // Of roots that were added since Begin.
+  size_t root_bytes() const { return root_bytes_; }
+
+ private:
+  template <Markers kMarkers>
+  bool DrainSomeAs(size_t rounds);
+
+  os::AddressSpace& space_;
+  MarkContext context_;
+  uint32_t worker_count_ = 0;
+  MarkWorker* workers_[kMaxMarkers] = {};
+  const RootRecorder* recorder_ = nullptr;
+  size_t root_bytes_ = 0;
+};
+
+}  // namespace acre

@@ -1,0 +1,126 @@
+#pragma once
+
+// Random graphs for marking: objects of all kinds and sizes, with pointers to anywhere in objects and just past them, with
+// words that only look like pointers, with slots that were freed while something still points to them.
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "allocator/collect/kind.h"
+#include "allocator/collect/tracer.h"
+#include "tests/support/allocator/mark_heap.h"
+#include "tests/support/seed.h"
+
+namespace acre::testing {
+
+class RandomGraph {
+ public:
+  static constexpr uint64_t kBox = uint64_t{0xfffa} << 48;
+
+  RandomGraph(Random& random, size_t objects, unsigned max_size_bits) : random_(random) {
+    AddKinds();
+    for (size_t i = 0; i < objects; ++i) Add(max_size_bits);
+    for (const Object& object : objects_) Fill(object);
+    for (const Object& object : objects_) {
+      if (random_.OneIn(10)) heap_.Free(object.base);
+    }
+    for (uint64_t i = random_.Below(20) + 5; i > 0; --i) roots_.push_back(AnyWord());
+    if (random_.OneIn(2)) LeaveHole();
+  }
+
+  MarkHeap& heap() { return heap_; }
+  const KindTable& kinds() const { return kinds_; }
+  const std::vector<uint64_t>& roots() const { return roots_; }
+  size_t objects() const { return objects_.size(); }
+
+  // The white bits of every span, by address of the spans.
+  std::vector<uint64_t> WhiteBits() const {
+    std::vector<uint64_t> bits;
+    const ChunkTable& table = const_cast<MarkHeap&>(heap_).table();
+    table.ForEach([&](uintptr_t base, ChunkUse) {
+      auto* chunk = reinterpret_cast<Chunk*>(base);
+      for (uint32_t page = kFirstPage; page < chunk->pages.limit(); ++page) {
+        if (chunk->descriptors[page].is_none() || chunk->descriptors[page].number_in_span() != 0) continue;
+        bits.insert(bits.end(), std::begin(chunk->white_lines[page].words), std::end(chunk->white_lines[page].words));
+      }
+    });
+    return bits;
+  }
+
+ private:
+  struct Object {
+    uintptr_t base;
+    size_t bytes;
+  };
+
+  // Sometimes not ready; sometimes it visits words that are no pointers, or one word often.
+  static bool Trace(void* /*context*/, void* object, size_t slot_bytes, Tracer* tracer) {
+    const auto* words = static_cast<const uint64_t*>(object);
+    if ((words[0] >> 4) % 5 == 1) return false;
+    for (size_t i = 0; i < slot_bytes / sizeof(uint64_t); i += 3) tracer->Visit(words[i]);
+    for (int i = 0; i < 3; ++i) tracer->Visit(words[slot_bytes / sizeof(uint64_t) - 1]);
+    return true;
+  }
+
+  void AddKinds() {
+    kind_list_ = {kConservative, kConservative, kNoPointers};
+    for (const uint32_t words : {1u, 2u, 5u, 8u, 64u, 77u, 200u}) {
+      std::vector<uint64_t>& bitmap = bitmaps_.emplace_back(words / 64 + 1);
+      for (uint64_t& bits : bitmap) bits = random_.Next();
+      Kind kind = 0;
+      EXPECT_EQ(kinds_.AddBitmap(bitmap.data(), words, &kind), Status::kOk);
+      kind_list_.push_back(kind);
+    }
+    Kind kind = 0;
+    EXPECT_EQ(kinds_.AddFunction(Trace, nullptr, &kind), Status::kOk);
+    kind_list_.push_back(kind);
+    kind_list_.push_back(kind);
+  }
+
+  // Once there was a huge object here: not all of the heap's range is chunks of pages.
+  void LeaveHole() {
+    const uintptr_t hole = heap_.table().limit() + kChunkBytes;
+    heap_.table().Set(hole, ChunkUse::kHugeTail);
+    heap_.table().Set(hole, ChunkUse::kNone);
+  }
+
+  void Add(unsigned max_size_bits) {
+    const size_t bytes = AlignUp(16 + random_.Skewed(max_size_bits), 16);
+    objects_.push_back({heap_.Allocate(kind_list_[random_.Below(kind_list_.size())], bytes), bytes});
+  }
+
+  // Half of the words are nothing; few large objects get all their words filled, so that the graph does not become one.
+  void Fill(const Object& object) {
+    const size_t words = object.bytes / sizeof(uint64_t);
+    const size_t filled = std::min<size_t>(words, 1 + random_.Below(8));
+    for (size_t i = 0; i < filled; ++i) WordsOf(object.base)[random_.Below(words)] = AnyWord();
+    if (words > 64 && random_.OneIn(50)) {
+      for (size_t i = 0; i < words; ++i) WordsOf(object.base)[i] = AnyWord();
+    }
+  }
+
+  uint64_t AnyWord() {
+    const Object& target = objects_[random_.Below(objects_.size())];
+    switch (random_.Below(12)) {
+      case 0: return random_.Next();
+      case 1: return target.base + target.bytes;
+      case 2: return target.base + random_.Below(kChunkBytes) - kChunkBytes / 2;
+      case 3: return target.base + random_.Below(target.bytes);
+      case 4: return kBox | target.base;
+      case 5: return random_.Below(1000);
+      case 6: return 0;
+      default: return target.base;
+    }
+  }
+
+  Random& random_;
+  MarkHeap heap_;
+  KindTable kinds_;
+  std::vector<std::vector<uint64_t>> bitmaps_;
+  std::vector<Kind> kind_list_;
+  std::vector<Object> objects_;
+  std::vector<uint64_t> roots_;
+};
+
+}  // namespace acre::testing

@@ -1,0 +1,330 @@
+#include "allocator/collect/marker.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "os/fake/fake_memory.h"
+#include "tests/support/allocator/mark_heap.h"
+
+namespace acre {
+namespace {
+
+using testing::MarkHeap;
+using testing::WordsOf;
+
+class MarkerTest : public ::testing::Test {
+ protected:
+  void Make(const MarkerOptions& options = {}, uint32_t workers = 1) {
+    marker_ = std::make_unique<Marker>(heap_.space(), heap_.table(), kinds_, options);
+    ASSERT_EQ(marker_->Prepare(workers), Status::kOk);
+  }
+  void Mark(const std::vector<uint64_t>& roots) {
+    if (marker_ == nullptr) Make();
+    ClearMarks(heap_.table());
+    marker_->Begin();
+    for (const uint64_t root : roots) marker_->AddRoot(root);
+    marker_->Drain();
+    marker_->Finish();
+    CheckMarks(heap_.table());
+  }
+  size_t Marked() { return CountMarks(heap_.table()).objects; }
+
+  MarkHeap heap_;
+  KindTable kinds_;
+  std::unique_ptr<Marker> marker_;
+};
+
+TEST_F(MarkerTest, NothingIsMarkedWithoutRootsOrWithRootsThatMeanNothing) {
+  Mark({});
+  EXPECT_EQ(Marked(), 0u);
+  const uintptr_t object = heap_.Allocate(kConservative, 64);
+  Mark({0, 1, ~uint64_t{0}, object - kPageBytes * 2, object + 64, ChunkOf(object)->base(), uint64_t{1} << 63});
+  EXPECT_EQ(Marked(), 0u);
+}
+
+TEST_F(MarkerTest, AnyAddressInsideOfAnObjectKeepsItAndOnlyIt) {
+  for (const size_t bytes : {16, 48, 512, 832, 32 * 1024, 100 * 1024}) {
+    const uintptr_t before = heap_.Allocate(kConservative, bytes);
+    const uintptr_t object = heap_.Allocate(kConservative, bytes);
+    const uintptr_t after = heap_.Allocate(kConservative, bytes);
+    for (const uintptr_t word : {object, object + 1, object + bytes / 2, object + bytes - 1}) {
+      Mark({word});
+      EXPECT_TRUE(heap_.IsMarked(object));
+      EXPECT_FALSE(heap_.IsMarked(before));
+      EXPECT_FALSE(heap_.IsMarked(after));
+    }
+  }
+}
+
+TEST_F(MarkerTest, AWordOnePastTheEndCountsOnlyByOption) {
+  for (const size_t bytes : {16, 48, 512, 8192, 32 * 1024, 100 * 1024}) {
+    const uintptr_t object = heap_.Allocate(kConservative, bytes);
+    const uintptr_t end = object + SlotBytesOf(MakeGrey(object, ChunkOf(object)->descriptors[PageOf(object)]));
+    Make();
+    Mark({end});
+    EXPECT_FALSE(heap_.IsMarked(object)) << bytes;
+    Make({.end_pointers = EndPointers::kCount});
+    Mark({end});
+    EXPECT_TRUE(heap_.IsMarked(object)) << bytes;
+  }
+}
+
+TEST_F(MarkerTest, TheEndOfTheHighestChunkIsOnePastItsLastObject) {
+  const uintptr_t object = heap_.Allocate(kConservative, kUsablePages * kPageBytes);
+  ASSERT_EQ(object + kUsablePages * kPageBytes, heap_.table().limit());
+  Make({.end_pointers = EndPointers::kCount});
+  Mark({heap_.table().limit()});
+  EXPECT_TRUE(heap_.IsMarked(object));
+}
+
+TEST_F(MarkerTest, ObjectsWithoutPointersAreMarkedAndNotScanned) {
+  const uintptr_t object = heap_.Allocate(kNoPointers, 64);
+  const uintptr_t inside = heap_.Allocate(kConservative, 64);
+  WordsOf(object)[0] = inside;
+  Mark({object});
+  EXPECT_TRUE(heap_.IsMarked(object));
+  EXPECT_FALSE(heap_.IsMarked(inside));
+}
+
+TEST_F(MarkerTest, ABitmapSaysWhichWordsOfSmallAndLargeArraysArePointers) {
+  for (const uint32_t period : {1u, 3u, 7u, 64u, 65u, 100u, 130u}) {
+    std::vector<uint64_t> bitmap(period / kWordBits + 1, 0x9249249249249249);
+    Kind kind = 0;
+    ASSERT_EQ(kinds_.AddBitmap(bitmap.data(), period, &kind), Status::kOk);
+    for (const size_t bytes : {64, 512, 1024, 200 * 1024}) {
+      const uintptr_t array = heap_.Allocate(kind, bytes);
+      std::vector<uintptr_t> leaves;
+      for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i) {
+        leaves.push_back(heap_.Allocate(kNoPointers, 16));
+        WordsOf(array)[i] = leaves.back();
+      }
+      Mark({array});
+      for (size_t i = 0; i < leaves.size(); ++i) {
+        const bool is_field = TestBit(bitmap.data(), static_cast<uint32_t>(i % period));
+        ASSERT_EQ(heap_.IsMarked(leaves[i]), is_field) << period << " " << bytes << " " << i;
+      }
+    }
+  }
+}
+
+// Visits every other word; an object whose first word is 1 is not ready.
+bool TraceEven(void* context, void* object, size_t slot_bytes, Tracer* tracer) {
+  ++*static_cast<size_t*>(context);
+  const auto* words = static_cast<const uint64_t*>(object);
+  if (words[0] == 1) return false;
+  for (size_t i = 0; i < slot_bytes / sizeof(uint64_t); i += 2) tracer->Visit(words[i]);
+  return true;
+}
+
+TEST_F(MarkerTest, ATraceFunctionNamesThePointersOfObjectsOfAnySize) {
+  size_t calls = 0;
+  Kind kind = 0;
+  ASSERT_EQ(kinds_.AddFunction(TraceEven, &calls, &kind), Status::kOk);
+  for (const size_t first : {0, 1}) {
+    for (const size_t bytes : {16, 512, 1024, 1024 * 1024}) {
+      const uintptr_t object = heap_.Allocate(kind, bytes);
+      std::vector<uintptr_t> leaves;
+      WordsOf(object)[0] = first;
+      for (size_t i = 1; i < bytes / sizeof(uint64_t); ++i) {
+        leaves.push_back(heap_.Allocate(kNoPointers, 16));
+        WordsOf(object)[i] = leaves.back();
+      }
+      calls = 0;
+      Mark({object});
+      EXPECT_EQ(calls, 1u);
+      for (size_t i = 0; i < leaves.size(); ++i) {
+        ASSERT_EQ(heap_.IsMarked(leaves[i]), first == 1 || (i + 1) % 2 == 0) << bytes << " " << i;
+      }
+    }
+  }
+}
+
+TEST_F(MarkerTest, BoxedWordsKeepWhatTheyHold) {
+  constexpr uint64_t kTag = uint64_t{0xfffc} << 48;
+  MarkerOptions options;
+  options.value_format = {.tag_mask = uint64_t{0xffff} << 48, .tag = kTag, .tag_xor = kTag, .tag_and = ~uint64_t{0}};
+  const uintptr_t object = heap_.Allocate(kConservative, 64);
+  const uintptr_t boxed = heap_.Allocate(kConservative, 64);
+  const uintptr_t raw = heap_.Allocate(kConservative, 64);
+  WordsOf(object)[3] = kTag | boxed;
+  WordsOf(object)[4] = raw;
+  Make(options);
+  Mark({kTag | object});
+  EXPECT_EQ(Marked(), 3u);
+  Make();
+  Mark({kTag | object});
+  EXPECT_EQ(Marked(), 0u);
+}
+
+TEST_F(MarkerTest, RootRangesCountTheirWholeWordsWhereverTheyBegin) {
+  std::vector<uintptr_t> words;
+  for (int i = 0; i < 200; ++i) words.push_back(heap_.Allocate(kConservative, 64));
+  const auto base = reinterpret_cast<uintptr_t>(words.data());
+  Make();
+  for (const size_t head : {0, 1, 8}) {
+    for (const size_t tail : {0, 1, 8}) {
+      for (const bool is_at_once : {false, true}) {
+        ClearMarks(heap_.table());
+        marker_->Begin();
+        const uintptr_t limit = base + words.size() * sizeof(uintptr_t) - tail;
+        if (is_at_once) {
+          marker_->ScanRootRange(base + head, limit);
+          EXPECT_TRUE(heap_.IsMarked(words[100]));
+        } else {
+          marker_->AddRootRange(base + head, limit);
+        }
+        marker_->Drain();
+        EXPECT_EQ(Marked(), words.size() - (head != 0) - (tail != 0));
+      }
+    }
+  }
+  ClearMarks(heap_.table());
+  marker_->Begin();
+  marker_->AddRootRange(base + 1, base + 2);
+  marker_->ScanRootRange(base + 8, base);
+  marker_->Drain();
+  EXPECT_EQ(Marked(), 0u);
+}
+
+TEST_F(MarkerTest, MarkingInPiecesEndsWithTheSame) {
+  uintptr_t previous = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    const uintptr_t object = heap_.Allocate(kConservative, 32);
+    WordsOf(object)[0] = previous;
+    WordsOf(object)[1] = i % 3 == 0 ? heap_.Allocate(kConservative, 2000) : 0;
+    previous = object;
+  }
+  Make();
+  ClearMarks(heap_.table());
+  marker_->Begin();
+  marker_->AddRoot(previous);
+  size_t pieces = 1;
+  while (!marker_->DrainSome(1)) ++pieces;
+  EXPECT_GT(pieces, 10u);
+  EXPECT_EQ(Marked(), 10'000u + 3334u);
+}
+
+// Far more grey objects at once than the first segment holds, and no memory for a second: each leaf leads to one more.
+class MarkerWithoutMemoryTest : public MarkerTest {
+ protected:
+  static constexpr size_t kLeaves = 100'000;
+
+  uintptr_t MakeWideGraph() {
+    const uintptr_t array = heap_.Allocate(kConservative, kLeaves * sizeof(uint64_t));
+    for (size_t i = 0; i < kLeaves; ++i) {
+      const uintptr_t leaf = heap_.Allocate(kConservative, 32);
+      WordsOf(array)[i] = leaf;
+      WordsOf(leaf)[i % 4] = heap_.Allocate(i % 2 == 0 ? kConservative : kNoPointers, 48);
+    }
+    // Only an array that is scanned at once makes so many grey: the others' ranges fill the room for ranges.
+    return array;
+  }
+};
+
+TEST_F(MarkerWithoutMemoryTest, ObjectsWithoutRoomAreFoundAgainByTheirPages) {
+  Make({.max_stack_bytes = 0});
+  const uintptr_t array = MakeWideGraph();
+  ClearMarks(heap_.table());
+  marker_->Begin();
+  marker_->ScanRootRange(array, array + kLeaves * sizeof(uint64_t));
+  EXPECT_EQ(Marked(), kLeaves);
+  EXPECT_GT(CountBits(ChunkOf(array)->pending_marks, 0, kChunkPages), 0u);
+  marker_->Drain();
+  EXPECT_EQ(Marked(), 2 * kLeaves);
+  CheckMarks(heap_.table());
+}
+
+TEST_F(MarkerWithoutMemoryTest, SeveralMarkersFindThemAsWell) {
+  Make({.max_stack_bytes = 0}, 3);
+  const uintptr_t array = MakeWideGraph();
+  ClearMarks(heap_.table());
+  marker_->Begin();
+  marker_->ScanRootRange(array, array + kLeaves * sizeof(uint64_t));
+  marker_->BeginParallel(3);
+  std::vector<std::thread> threads;
+  for (uint32_t number = 0; number < 3; ++number) threads.emplace_back([&, number] { marker_->Work(number); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(Marked(), 2 * kLeaves);
+  CheckMarks(heap_.table());
+}
+
+TEST(MarkerMemoryTest, WorkersThatFindNoMemoryAreNotThere) {
+  os::FakeMemory fake;
+  MarkHeap heap(fake.calls());
+  const KindTable kinds;
+  Marker marker(heap.space(), heap.table(), kinds, {});
+  ASSERT_EQ(marker.Prepare(1), Status::kOk);
+  fake.FailNth(1, ENOMEM, os::FakeMemory::Repeat::kForever, os::FakeMemory::Kind::kMap);
+  EXPECT_EQ(marker.Prepare(4), Status::kOutOfMemory);
+  EXPECT_EQ(marker.workers(), 1u);
+  fake.StopFailing();
+  EXPECT_EQ(marker.Prepare(4), Status::kOk);
+  EXPECT_EQ(marker.workers(), 4u);
+}
+
+// Huge objects, whose owner is played by the test.
+struct HugeUnderTest {
+  uintptr_t base;
+  size_t bytes;
+  bool is_marked = false;
+  bool is_waiting = false;
+
+  static bool Mark(void* context, uintptr_t word) {
+    auto* self = static_cast<HugeUnderTest*>(context);
+    if (word - self->base >= self->bytes || self->is_marked) return false;
+    self->is_marked = self->is_waiting = true;
+    return true;
+  }
+  static bool Take(void* context, uintptr_t* base, size_t* bytes, Kind* kind) {
+    auto* self = static_cast<HugeUnderTest*>(context);
+    if (!self->is_waiting) return false;
+    self->is_waiting = false;
+    *base = self->base;
+    *bytes = self->bytes;
+    *kind = kConservative;
+    return true;
+  }
+};
+
+TEST_F(MarkerTest, HugeObjectsAreMarkedByTheirOwnerAndScanned) {
+  const uintptr_t small = heap_.Allocate(kConservative, 64);
+  const uintptr_t inside = heap_.Allocate(kConservative, 64);
+  // Two chunks of address space that only the table knows, and the object's memory elsewhere: what is read is what the
+  // owner says.
+  const uintptr_t claimed = heap_.table().limit() + kChunkBytes;
+  heap_.table().Set(claimed, ChunkUse::kHuge);
+  heap_.table().Set(claimed + kChunkBytes, ChunkUse::kHugeTail);
+  std::vector<uint64_t> memory(1000);
+  memory[999] = inside;
+  struct Elsewhere {
+    HugeUnderTest huge;
+    uintptr_t memory;
+    static bool Take(void* context, uintptr_t* base, size_t* bytes, Kind* kind) {
+      auto* self = static_cast<Elsewhere*>(context);
+      if (!HugeUnderTest::Take(&self->huge, base, bytes, kind)) return false;
+      *base = self->memory;
+      *bytes = 8000;
+      return true;
+    }
+  } owner{{claimed, 2 * kChunkBytes}, reinterpret_cast<uintptr_t>(memory.data())};
+  MarkerOptions options;
+  options.huge_objects = {&owner, [](void* context, uintptr_t word) {
+                            return HugeUnderTest::Mark(&static_cast<Elsewhere*>(context)->huge, word);
+                          }, Elsewhere::Take};
+  WordsOf(small)[1] = claimed + kChunkBytes + 5;
+  Make(options);
+  Mark({small});
+  EXPECT_TRUE(owner.huge.is_marked);
+  EXPECT_FALSE(owner.huge.is_waiting);
+  EXPECT_TRUE(heap_.IsMarked(inside));
+  heap_.table().Set(claimed, ChunkUse::kNone);
+  heap_.table().Set(claimed + kChunkBytes, ChunkUse::kNone);
+}
+
+}  // namespace
+}  // namespace acre
