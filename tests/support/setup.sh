@@ -12,7 +12,8 @@ fail() {
 # Compilers and libraries; then the programs that the tests and the benchmark run on the heap.
 acre_packages=(
   build-essential cmake ninja-build pkg-config binutils clang libclang-rt-dev
-  libgtest-dev libgmock-dev libbenchmark-dev libjemalloc2 libjemalloc-dev
+  libgtest-dev libgmock-dev libbenchmark-dev libjemalloc2 libjemalloc-dev libmimalloc2.0
+  libgc-dev libgmp-dev libedit-dev
   python3 python3-matplotlib lua5.4 perl ruby redis-server redis-tools git valgrind util-linux procps
 )
 
@@ -96,8 +97,9 @@ acre_jobs="$(nproc)"
 
 # acre_configure PRESET: with Ninja if there is one, unless the build folder was made with something else.
 acre_configure() {
-  local options=(-DACRE_WERROR=OFF)
-  [ "${CI:-}" != true ] || options=(-DACRE_WERROR=ON)
+  # Precompiled headers: a third less work. Builds by hand, without them, show whether a test includes what it uses.
+  local options=(-DACRE_WERROR=OFF -DACRE_TEST_PCH=ON)
+  [ "${CI:-}" != true ] || options=(-DACRE_WERROR=ON -DACRE_TEST_PCH=ON)
   if [ ! -e "build/$1/CMakeCache.txt" ] && command -v ninja >/dev/null; then options+=(-G Ninja); fi
   say "configuring preset $1"
   cmake --preset "$1" "${options[@]}" --log-level=WARNING || fail "configuring preset $1 failed"

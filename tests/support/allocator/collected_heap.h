@@ -1,0 +1,95 @@
+#pragma once
+
+// A heap with a collector on the kernel's memory, and a mutator of the calling thread.
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "allocator/collect/collector.h"
+#include "os/debug_options.h"
+#include "os/memory_calls.h"
+#include "tests/support/fresh_thread.h"
+
+namespace acre::testing {
+
+// The defaults, with what ACRE_DEBUG says.
+inline CollectorOptions OptionsOfEnvironment() {
+  CollectorOptions options;
+  options.debug = os::ReadDebugOptions();
+  return options;
+}
+
+class CollectedHeap {
+ public:
+  explicit CollectedHeap(const CollectorOptions& options = OptionsOfEnvironment())
+      : parts_(std::make_unique<Parts>(options)) {
+    EXPECT_TRUE(parts_->collector.Prepare());
+  }
+  CollectedHeap(const CollectedHeap&) = delete;
+  CollectedHeap& operator=(const CollectedHeap&) = delete;
+
+  SpanHeap& heap() { return parts_->heap; }
+  Collector& collector() { return parts_->collector; }
+  Roots& roots() { return collector().roots(); }
+
+ private:
+  // Not on the stack, which is scanned: some of its words are addresses of objects, such as the lowest chunk's.
+  struct Parts {
+    explicit Parts(const CollectorOptions& options)
+        : heap(os::KernelMemoryCalls(), std::numeric_limits<size_t>::max(), table), collector(heap, options) {}
+
+    ChunkTable table{};  // Zeroed: it has no constructor, since in static memory it need not be touched.
+    SpanHeap heap;
+    Collector collector;
+  };
+
+  std::unique_ptr<Parts> parts_;
+};
+
+// A mutator for as long as it lives, of the thread that made it.
+class AttachedMutator {
+ public:
+  explicit AttachedMutator(CollectedHeap& heap) : heap_(heap) { EXPECT_TRUE(heap.collector().Attach(mutator_)); }
+  ~AttachedMutator() { heap_.collector().Detach(mutator_); }
+  AttachedMutator(const AttachedMutator&) = delete;
+  AttachedMutator& operator=(const AttachedMutator&) = delete;
+
+  void* Allocate(Kind kind, size_t bytes) { return heap_.collector().Allocate(mutator_, kind, bytes); }
+  void Collect() { heap_.collector().Collect(mutator_); }
+  CollectedMutator& mutator() { return mutator_; }
+
+ private:
+  CollectedHeap& heap_;
+  CollectedMutator mutator_;
+};
+
+// On a thread that is gone afterwards, with its stack: no stale word holds what it leaves.
+template <class Body>
+void OnFreshThread(CollectedHeap& heap, Body body) {
+  OnFreshThread([&] {
+    AttachedMutator mutator(heap);
+    body(mutator);
+  });
+}
+
+inline void CollectOnFreshThread(CollectedHeap& heap) {
+  OnFreshThread(heap, [](AttachedMutator& mutator) { mutator.Collect(); });
+}
+
+// Addresses that the collector cannot take for pointers, for tests that hold objects without keeping them.
+class Hidden {
+ public:
+  Hidden() = default;
+  explicit Hidden(const void* object) : bits_(~reinterpret_cast<uintptr_t>(object)) {}
+  void* get() const { return reinterpret_cast<void*>(~bits_); }
+  uintptr_t bits() const { return bits_; }
+
+ private:
+  uintptr_t bits_ = ~uintptr_t{0};
+};
+
+}  // namespace acre::testing
