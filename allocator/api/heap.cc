@@ -1,94 +1,212 @@
-#include "acre/heap.h"
+#include "allocator/api/heap.h"
 
+#include <cstddef>
 #include <new>
 
-#include "allocator/heap/housekeeper.h"
-#include "allocator/heap/span_heap.h"
-#include "os/limits.h"
-#include "os/memory_calls.h"
+#include "allocator/api/heap_memory.h"
+#include "allocator/collect/trigger.h"
+#include "arch/memory.h"
+#include "os/check.h"
+#include "os/crash_notes.h"
+#include "os/debug_options.h"
 
 namespace acre {
+namespace {
 
-struct Heap::Impl {
-  explicit Impl(ChunkTable& table) : heap(os::KernelMemoryCalls(), os::AddressSpaceLimitBytes(), table) {}
+// The layout that acre/internal/inline.h relies on.
+static_assert(sizeof(acre_run) == sizeof(Run) && sizeof(Run) == ACRE_RUN_BYTES);
+static_assert(offsetof(Run, cursor) == ACRE_RUN_CURSOR_OFFSET && offsetof(Run, limit) == ACRE_RUN_LIMIT_OFFSET);
+static_assert(offsetof(acre_mutator_front, rows) == offsetof(MutatorFront, rows));
+static_assert(offsetof(acre_mutator_front, in_region) == offsetof(MutatorFront, in_region));
+static_assert(offsetof(acre_mutator_front, barrier) == offsetof(MutatorFront, barrier));
+static_assert(offsetof(acre_mutator_front, requested) == offsetof(MutatorFront, requested));
+static_assert(offsetof(acre_mutator_front, acknowledged) == offsetof(MutatorFront, acknowledged));
+static_assert(offsetof(acre_mutator_front, locals) == offsetof(MutatorFront, locals));
+static_assert(sizeof(LocalRoot) == sizeof(acre_local) && offsetof(LocalRoot, object) == offsetof(acre_local, object));
+static_assert(ACRE_MAX_KINDS == kMaxKinds && ACRE_SIZE_CLASSES == kSizeClassCount);
+static_assert(ACRE_MAX_SMALL_BYTES == kMaxSmallBytes);
+static_assert(ACRE_CONSERVATIVE == kConservative && ACRE_POINTER_FREE == kPlain);
 
-  SpanHeap heap;
-  Housekeeper housekeeper{heap};
-};
-
-Heap::Heap(const HeapOptions& options) : impl_(nullptr) {
-  // One mapping for the parts and the chunk table, of which the kernel supplies only what is touched. The table is not
-  // initialised: fresh memory is what its constructor would make.
-  const os::MemoryCalls& calls = os::KernelMemoryCalls();
-  const size_t impl_bytes = AlignUp(sizeof(Impl), os::OsPageBytes());
-  const os::MapResult map = calls.map(calls.context, 0, impl_bytes + AlignUp(sizeof(ChunkTable), os::OsPageBytes()),
-                                      os::Access::kReadWrite, os::Placement::kHint);
-  if (map.error != 0) return;
-  auto* table = reinterpret_cast<ChunkTable*>(map.address + impl_bytes);
-  impl_ = new (reinterpret_cast<void*>(map.address)) Impl(*table);
-  impl_->heap.set_huge_page_threshold(options.huge_page_threshold_bytes);
-  impl_->housekeeper.set_may_start_thread(options.may_start_thread);
+// The embedder's callbacks take a mutator of the public type.
+template <acre_memory_callback* acre_options::* kCallback>
+OnShortage CallBack(void* context, CollectedMutator& mutator, size_t bytes) {
+  const acre_options& options = static_cast<acre_heap*>(context)->options;
+  auto* callback = options.*kCallback;
+  return callback(options.callback_context, static_cast<acre_mutator*>(&mutator), bytes) ? OnShortage::kRetry
+                                                                                        : OnShortage::kGiveUp;
 }
 
-Heap::~Heap() {
-  if (impl_ == nullptr) return;
-  impl_->housekeeper.Stop();
-  const size_t impl_bytes = AlignUp(sizeof(Impl), os::OsPageBytes());
-  const auto base = reinterpret_cast<uintptr_t>(impl_);
-  impl_->~Impl();
-  const os::MemoryCalls& calls = os::KernelMemoryCalls();
-  calls.unmap(calls.context, base, impl_bytes + AlignUp(sizeof(ChunkTable), os::OsPageBytes()));
+CollectorOptions ForCollector(const acre_options& options, acre_heap* heap) {
+  CollectorOptions result;
+  result.gc_percent = options.gc_percent;
+  result.min_trigger_bytes = options.min_trigger_bytes;
+  result.stop_signal = options.stop_signal;
+  result.mark_workers = options.mark_workers;
+  result.background = options.background;
+  result.hard_limit_bytes = options.hard_limit_bytes;
+  result.reserve_bytes = options.reserve_bytes;
+  if (options.on_hard_limit != nullptr) result.on_hard_limit = {CallBack<&acre_options::on_hard_limit>, heap};
+  if (options.on_out_of_memory != nullptr) result.on_out_of_memory = {CallBack<&acre_options::on_out_of_memory>, heap};
+  result.debug = os::ReadDebugOptions();
+  result.end_pointers = options.end_pointers ? EndPointers::kCount : EndPointers::kIgnored;
+  result.value_format = {.tag_mask = options.value_format.tag_mask,
+                         .tag = options.value_format.tag,
+                         .tag_xor = options.value_format.xor_mask,
+                         .tag_and = options.value_format.and_mask};
+  return result;
 }
 
-size_t Heap::Release() { return impl_ == nullptr ? 0 : impl_->heap.ReleaseAll(); }
-
-HeapStatistics Heap::statistics() const {
-  if (impl_ == nullptr) return {};
-  const HeapStats stats = impl_->heap.stats();
-  return {.live_bytes = stats.small_bytes + stats.pages.large_bytes + stats.huge.bytes,
-          .cached_bytes = stats.cached_bytes,
-          .free_bytes = stats.free_bytes + stats.pages.dirty_bytes,
-          .metadata_bytes = stats.space.metadata_bytes,
-          .reserved_bytes = stats.space.reserved_bytes};
+bool IsValid(const acre_options& options) {
+  return options.struct_bytes == sizeof(acre_options) && options.gc_percent > 0 &&
+         options.gc_percent <= kMaxGcPercent && options.stop_signal >= 0 &&
+         (options.value_format.tag & ~options.value_format.tag_mask) == 0;
 }
 
-Mutator::Mutator(Heap& heap)
-    : heap_(heap), cache_(heap.impl_ == nullptr ? nullptr : heap.impl_->heap.OpenCache()) {}
-
-Mutator::~Mutator() {
-  if (cache_ != nullptr) heap_.impl_->heap.CloseCache(cache_);
+consteval acre_small_class_table MakeSmallClasses() {
+  acre_small_class_table table{};
+  for (size_t i = 0; i <= ACRE_MAX_SMALL_BYTES / 16; ++i) {
+    const SizeClass size_class = ClassForSize(16 * i);
+    table.classes[i] = {kSizeClasses[size_class].slot_bytes, uint32_t{size_class} * uint32_t{ACRE_RUN_BYTES}};
+  }
+  return table;
 }
 
-void* Mutator::Allocate(size_t bytes) {
-  return cache_ == nullptr ? nullptr : heap_.impl_->heap.Allocate(*cache_, bytes);
-}
-
-void* Mutator::AllocateZeroed(size_t bytes) {
-  return cache_ == nullptr ? nullptr : heap_.impl_->heap.AllocateZeroed(*cache_, bytes);
-}
-
-void* Mutator::AllocateAligned(size_t bytes, size_t alignment) {
-  return cache_ == nullptr ? nullptr : heap_.impl_->heap.AllocateAligned(*cache_, bytes, alignment);
-}
-
-void* Mutator::Reallocate(void* object, size_t bytes) {
-  if (object == nullptr) return Allocate(bytes);
-  if (cache_ == nullptr) return nullptr;
-  void* moved = heap_.impl_->heap.Reallocate(*cache_, object, bytes);
-  heap_.impl_->housekeeper.Poke();
-  return moved;
-}
-
-void Mutator::Free(void* object) {
-  if (object == nullptr) return;
-  // Without a cache of its own the object still goes back.
-  ThreadCache closed;
-  heap_.impl_->heap.Free(cache_ == nullptr ? closed : *cache_, object);
-  heap_.impl_->housekeeper.Poke();
-}
-
-size_t Mutator::UsableBytes(const void* object) const {
-  return heap_.impl_->heap.UsableBytes(object, "size query");
-}
-
+}  // namespace
 }  // namespace acre
+
+acre_heap::acre_heap(acre::ChunkTable& table, const acre_options& chosen)
+    : options(chosen),
+      spans(acre::os::KernelMemoryCalls(), acre::os::AddressSpaceLimitBytes(), table),
+      collector(spans, acre::ForCollector(chosen, this)) {
+  auto* format = const_cast<acre_value_format*>(&options.value_format);
+  CHECK(collector.kinds().AddFunction(acre::TraceStack, format, &stack_kind) == acre::Status::kOk);
+}
+
+extern "C" {
+
+const char* acre_status_text(acre_status status) {
+  switch (status) {
+    case ACRE_OK: return "no error";
+    case ACRE_OUT_OF_MEMORY: return "there is no memory, address space or mapping left";
+    case ACRE_BAD_ARGUMENT: return "a value is not one that the function takes";
+    case ACRE_UNKNOWN_OPTION: return "there is no option of this name";
+    case ACRE_TOO_MANY: return "the heap has as many kinds as it can have";
+    case ACRE_ALREADY_ATTACHED: return "the thread has a mutator on this heap already";
+    case ACRE_NO_SIGNAL: return "the stop signal cannot be installed";
+  }
+  return "not a status";
+}
+
+acre_status acre_heap_create(const acre_options* options, acre_heap** heap) {
+  acre_options chosen;
+  acre_options_init(&chosen);
+  if (options != nullptr) chosen = *options;
+  if (!acre::IsValid(chosen)) return ACRE_BAD_ARGUMENT;
+  acre::os::InstallCrashNotes();
+  auto* made = acre::MakeWithChunkTable<acre_heap>(chosen);
+  if (made == nullptr) return ACRE_OUT_OF_MEMORY;
+  if (!made->collector.Prepare()) {
+    acre::DestroyWithChunkTable(made);
+    return ACRE_OUT_OF_MEMORY;
+  }
+  made->collector.ends().SetNotifier(chosen.on_ends_pending, chosen.callback_context);
+  *heap = made;
+  return ACRE_OK;
+}
+
+void acre_heap_destroy(acre_heap* heap) {
+  if (heap == nullptr) return;
+  if (heap->collector.has_mutators()) acre::os::Fatal("acre_heap_destroy: a thread is still attached to the heap");
+  acre::DestroyWithChunkTable(heap);
+}
+
+acre_status acre_attach(acre_heap* heap, acre_mutator** mutator) {
+  if (heap->collector.OfThisThread() != nullptr) return ACRE_ALREADY_ATTACHED;
+  void* memory = heap->spans.metadata().Allocate(sizeof(acre_mutator));
+  if (memory == nullptr) return ACRE_OUT_OF_MEMORY;
+  auto* made = new (memory) acre_mutator(*heap);
+  if (!heap->collector.Attach(*made)) {
+    heap->spans.metadata().Free(memory, sizeof(acre_mutator));
+    return ACRE_NO_SIGNAL;
+  }
+  *mutator = made;
+  return ACRE_OK;
+}
+
+void acre_detach(acre_mutator* mutator) {
+  acre::CheckUse(mutator, "acre_detach");
+  acre_heap* heap = mutator->heap;
+  heap->collector.Detach(*mutator);
+  mutator->~acre_mutator();
+  heap->spans.metadata().Free(mutator, sizeof(acre_mutator));
+}
+
+acre_mutator* acre_mutator_of_thread(acre_heap* heap) {
+  return static_cast<acre_mutator*>(heap->collector.OfThisThread());
+}
+
+acre_heap* acre_heap_of(acre_mutator* mutator) { return mutator->heap; }
+
+void acre_safepoint_slow(acre_mutator* mutator) {
+  acre::CheckUse(mutator, "acre_safepoint");
+  acre::World::Safepoint(*mutator);
+}
+
+void acre_blocking_begin(acre_mutator* mutator) {
+  acre::CheckUse(mutator, "acre_blocking_begin");
+  acre::World::BeginBlocking(*mutator);
+}
+
+void acre_blocking_end(acre_mutator* mutator) {
+  const uint32_t state = mutator->state.load(std::memory_order_relaxed);
+  if (state == acre::Standing::kRunning || mutator->owner.load(std::memory_order_relaxed) == 0) {
+    acre::os::Fatal("acre_blocking_end: no acre_blocking_begin came before");
+  }
+  acre::World::EndBlocking(*mutator);
+}
+
+void acre_park(acre_mutator* mutator) {
+  acre::CheckUse(mutator, "acre_park");
+  if (mutator->running_object != nullptr) acre::os::Fatal("acre_park: the thread is not on its own stack");
+  acre::World::Park(*mutator);
+}
+
+acre_status acre_unpark(acre_mutator* mutator) {
+  if (mutator->owner.load(std::memory_order_relaxed) != 0) acre::os::Fatal("acre_unpark: the mutator is not parked");
+  acre::World::Unpark(*mutator);
+  return ACRE_OK;
+}
+
+void* acre_allocate_slow(acre_mutator* mutator, acre_kind kind, size_t bytes) {
+  acre::CheckUse(mutator, "acre_allocate");
+  return mutator->heap->collector.Allocate(*mutator, kind, bytes);
+}
+
+void acre_collect(acre_mutator* mutator) {
+  acre::CheckUse(mutator, "acre_collect");
+  mutator->heap->collector.Collect(*mutator);
+}
+
+// No tracker needs to be told of stores yet: `barrier` is never set.
+void acre_write_slow(acre_mutator* mutator, void*, uint64_t) { acre::CheckUse(mutator, "acre_write"); }
+
+void acre_publish_slow(acre_mutator* mutator, void*) { acre::CheckUse(mutator, "acre_publish"); }
+
+void acre_move(acre_mutator* mutator, void* to, const void* from, size_t bytes) {
+  acre::CheckUse(mutator, "acre_move");
+  acre::arch::Move(to, from, bytes);
+}
+
+constinit const acre_small_class_table acre_small_classes = acre::MakeSmallClasses();
+
+uint32_t acre_size_class(size_t bytes) {
+  CHECK(bytes <= ACRE_MAX_SMALL_BYTES);
+  return acre::ClassForSize(bytes);
+}
+
+size_t acre_slot_bytes(uint32_t size_class) {
+  CHECK(size_class < ACRE_SIZE_CLASSES);
+  return acre::kSizeClasses[size_class].slot_bytes;
+}
+
+}  // extern "C"

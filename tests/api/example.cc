@@ -1,35 +1,38 @@
-// A list of nodes on a heap of its own.
+// A binary tree that its owner forgets.
 
-#include <acre/heap.h>
+#include <acre/acre.hpp>
 
-#include <cstdint>
 #include <cstdio>
 
-struct Node {
-  Node* next;
-  uint64_t value;
+struct Tree {
+  Tree(Tree* l, Tree* r) : left(l), right(r) {}
+
+  acre::Ref<Tree> left;
+  acre::Ref<Tree> right;
+
+  template <class Visitor>
+  void Trace(Visitor& visit) const {
+    visit(left);
+    visit(right);
+  }
 };
+
+Tree* Grow(acre::Mutator& mutator, int depth) {
+  if (depth == 0) return mutator.New<Tree>(nullptr, nullptr);
+  Tree* left = Grow(mutator, depth - 1);
+  return mutator.New<Tree>(left, Grow(mutator, depth - 1));  // Stacks are roots: nothing else to do.
+}
+
+int Count(const Tree* tree) {
+  return tree == nullptr ? 0 : 1 + Count(tree->left.get()) + Count(tree->right.get());
+}
 
 int main() {
   acre::Heap heap;
   acre::Mutator mutator(heap);  // One for each thread.
-
-  Node* list = nullptr;
-  for (uint64_t i = 0; i < 100'000; ++i) {
-    auto* node = static_cast<Node*>(mutator.Allocate(sizeof(Node)));
-    if (node == nullptr) return 1;  // Nothing throws.
-    *node = {list, i};
-    list = node;
-  }
-
-  uint64_t sum = 0;
-  uint64_t nodes = 0;
-  while (Node* node = list) {
-    sum += node->value;
-    ++nodes;
-    list = node->next;
-    mutator.Free(node);
-  }
-  std::printf("%llu nodes, sum %llu\n", static_cast<unsigned long long>(nodes), static_cast<unsigned long long>(sum));
-  std::printf("live after the list is gone: %zu bytes\n", heap.statistics().live_bytes);
+  if (!mutator.is_valid()) return 1;
+  acre::Root<Tree> kept(heap, Grow(mutator, 15));
+  for (int i = 0; i < 100; ++i) Grow(mutator, 12);
+  std::printf("%d nodes kept, %s\n", Count(kept.get()),
+              heap.statistics().cycles > 0 ? "the others collected" : "nothing collected");
 }

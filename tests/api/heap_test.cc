@@ -1,169 +1,306 @@
-// The installed C++ interface, by what acre/heap.h promises.
+// The C++ interface of the collected heap, by what acre/heap.h and acre/roots.h promise.
 
 #include <acre/heap.h>
+#include <acre/roots.h>
 #include <gtest/gtest.h>
 
-#include <cstdint>
 #include <cstring>
-#include <optional>
+#include <memory>
 #include <thread>
 #include <vector>
 
-#include "tests/support/process_memory.h"
+#include "tests/support/fresh_thread.h"
 
 namespace acre {
 namespace {
 
-constexpr size_t kKiB = 1024;
-constexpr size_t kMiB = 1024 * kKiB;
-
-TEST(Heap, ObjectsOfEverySizeAreAlignedAndUsable) {
-  Heap heap;
-  Mutator mutator(heap);
-  ASSERT_TRUE(heap.is_valid());
-  ASSERT_TRUE(mutator.is_valid());
-  for (size_t bytes : {size_t{0}, size_t{1}, size_t{64}, size_t{5000}, 100 * kKiB, 100 * kMiB}) {
-    void* object = mutator.Allocate(bytes);
-    ASSERT_NE(object, nullptr);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(object) % 16, 0u);
-    EXPECT_GE(mutator.UsableBytes(object), bytes == 0 ? 1 : bytes);
-    std::memset(object, 1, bytes);
-    mutator.Free(object);
+struct Pair {
+  Pair() = default;
+  Pair(Pair* a, Pair* b) : first(a), second(b) {}
+  Ref<Pair> first;
+  Ref<Pair> second;
+  template <class Visitor>
+  void Trace(Visitor& visit) const {
+    visit(first);
+    visit(second);
   }
-}
+};
 
-TEST(Heap, ZeroedAlignedAndReallocatedObjectsAreWhatTheySay) {
-  Heap heap;
-  Mutator mutator(heap);
-  auto* zeroed = static_cast<char*>(mutator.AllocateZeroed(10'000));
-  for (size_t i = 0; i < 10'000; ++i) ASSERT_EQ(zeroed[i], 0);
-  void* aligned = mutator.AllocateAligned(100, 4096);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(aligned) % 4096, 0u);
-  std::memset(zeroed, 7, 10'000);
-  auto* grown = static_cast<char*>(mutator.Reallocate(zeroed, 5 * kMiB));
-  for (size_t i = 0; i < 10'000; ++i) ASSERT_EQ(grown[i], 7);
-  mutator.Free(grown);
-  mutator.Free(aligned);
-  mutator.Free(mutator.Reallocate(nullptr, 10));
-  mutator.Free(nullptr);
-}
+struct Mapped {
+  static constexpr uint64_t kPointerBitmap = 2;
+  uint64_t number;
+  Pair* pair;
+};
 
-TEST(Heap, RequestThatCannotBeServedIsNullAndKeepsTheObject) {
-  Heap heap;
-  Mutator mutator(heap);
-  EXPECT_EQ(mutator.Allocate(SIZE_MAX), nullptr);
-  EXPECT_EQ(mutator.AllocateZeroed(SIZE_MAX / 2), nullptr);
-  EXPECT_EQ(mutator.AllocateAligned(1, size_t{1} << 60), nullptr);
-  void* object = mutator.Allocate(100);
-  std::memset(object, 3, 100);
-  EXPECT_EQ(mutator.Reallocate(object, SIZE_MAX / 2), nullptr);
-  EXPECT_EQ(static_cast<char*>(object)[99], 3);
-  mutator.Free(object);
-}
+struct Bytes {
+  using PointerFree = void;
+  char text[48];
+};
 
-TEST(Heap, SeveralHeapsLiveSideBySideAndEndInAnyOrder) {
-  std::vector<std::optional<Heap>> heaps(5);
-  std::vector<std::optional<Mutator>> mutators(5);
-  std::vector<void*> objects;
-  for (size_t i = 0; i < heaps.size(); ++i) {
-    heaps[i].emplace();
-    mutators[i].emplace(*heaps[i]);
-    objects.push_back(mutators[i]->Allocate(1000));
-    std::memset(objects[i], static_cast<int>(i), 1000);
-  }
-  for (size_t gone : {2u, 0u, 4u}) {
-    mutators[gone].reset();
-    heaps[gone].reset();
-    for (size_t i = 0; i < heaps.size(); ++i) {
-      if (!heaps[i].has_value()) continue;
-      EXPECT_EQ(static_cast<unsigned char*>(objects[i])[999], i);
-      EXPECT_EQ(heaps[i]->statistics().live_bytes, 1024u);
-    }
-  }
-}
-
-TEST(Heap, EndOfAHeapReturnsAllItsMemory) {
-  // The first one settles what the test program itself maps.
-  size_t before = 0;
-  for (int round = 0; round < 4; ++round) {
-    {
-      Heap heap;
-      Mutator mutator(heap);
-      for (size_t bytes = 1; bytes < 3 * kMiB; bytes += 1 + bytes / 5) ASSERT_NE(mutator.Allocate(bytes), nullptr);
-      ASSERT_NE(mutator.Allocate(100 * kMiB), nullptr);
-    }
-    const size_t after = testing::VirtualBytes();
-    if (round > 0) {
-      EXPECT_EQ(after, before) << "objects that nobody freed have to go as well";
-    }
-    before = after;
-  }
-}
-
-TEST(Heap, ThreadsWithMutatorsOfTheirOwnFreeEachOthersObjects) {
-  Heap heap;
-  std::vector<void*> objects(20'000);
-  std::thread([&] {
+// On a thread of its own, so that nothing of it stays on the caller's stack.
+template <class Body>
+void Elsewhere(Heap& heap, Body body) {
+  testing::OnFreshThread([&] {
     Mutator mutator(heap);
-    for (size_t i = 0; i < objects.size(); ++i) objects[i] = mutator.Allocate(1 + i % 3000);
-  }).join();
-  EXPECT_GE(heap.statistics().live_bytes, 20'000 * 1500u);
-  std::vector<std::thread> threads;
-  for (size_t part = 0; part < 4; ++part) {
-    threads.emplace_back([&, part] {
-      Mutator mutator(heap);
-      for (size_t i = part; i < objects.size(); i += 4) mutator.Free(objects[i]);
-    });
+    ASSERT_TRUE(mutator.is_valid());
+    body(mutator);
+  });
+}
+
+size_t LiveObjects(Heap& heap) {
+  Elsewhere(heap, [](Mutator& mutator) { mutator.Collect(); });
+  return heap.statistics().live_objects;
+}
+
+Pair* MakeList(Mutator& mutator, size_t length) {
+  Pair* list = nullptr;
+  for (size_t i = 0; i < length; ++i) list = mutator.New<Pair>(list, nullptr);
+  return list;
+}
+
+TEST(Heap, TypedObjectsOfEveryFormKeepWhatTheyPointTo) {
+  Heap heap;
+  ASSERT_TRUE(heap.is_valid()) << acre_status_text(heap.status());
+  Root<Pair> traced(heap);
+  Root<Mapped> mapped(heap);
+  Root<Pair*> conservative(heap);
+  Root<Bytes> bytes(heap);
+  Elsewhere(heap, [&](Mutator& mutator) {
+    traced.Set(mutator, MakeList(mutator, 1000));
+    mapped.Set(mutator, mutator.NewArray<Mapped>(10));
+    acre_write(mutator.raw(), &mapped.get()[7].pair, MakeList(mutator, 500));
+    conservative.Set(mutator, mutator.NewArray<Pair*>(100));
+    acre_write(mutator.raw(), &conservative.get()[99], MakeList(mutator, 200));
+    bytes.Set(mutator, mutator.New<Bytes>());
+    Pair* hidden = MakeList(mutator, 400);
+    std::memcpy(bytes.get()->text, &hidden, sizeof hidden);
+  });
+  const size_t live = LiveObjects(heap);
+  EXPECT_GE(live, 1000 + 1 + 500 + 1 + 200 + 1u);
+  EXPECT_LT(live, 1000 + 1 + 500 + 1 + 200 + 1 + 100u) << "a pointer-free object keeps nothing";
+  size_t length = 0;
+  for (Pair* pair = traced.get(); pair != nullptr; pair = pair->first.get()) ++length;
+  EXPECT_EQ(length, 1000u);
+}
+
+TEST(Heap, ObjectsAreZeroedAndAlignedWhateverTheirSize) {
+  HeapOptions options;
+  options.min_trigger_bytes = 1 << 20;
+  Heap heap(options);
+  Mutator mutator(heap);
+  ASSERT_TRUE(mutator.is_valid());
+  for (int round = 0; round < 3; ++round) {
+    for (size_t bytes : {0, 1, 16, 17, 100, 1000, 32768, 32769, 1 << 20}) {
+      for (int i = 0; i < 20; ++i) {
+        auto* object = static_cast<unsigned char*>(mutator.Allocate(ACRE_POINTER_FREE, bytes));
+        ASSERT_NE(object, nullptr);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(object) % 16, 0u);
+        for (size_t at = 0; at < bytes; ++at) ASSERT_EQ(object[at], 0) << bytes;
+        std::memset(object, 0xee, bytes);
+      }
+    }
+    mutator.Collect();
   }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(heap.statistics().live_bytes, 0u);
-  heap.Release();
-  EXPECT_EQ(heap.statistics().cached_bytes, 0u) << "the caches ended with their mutators, the depots with the release";
-  EXPECT_EQ(heap.statistics().free_bytes, 0u);
 }
 
-TEST(Heap, StatisticsFollowWhatTheProgramHolds) {
+TEST(Heap, RootsOfEverySortKeepAndLetGo) {
+  Heap heap;
+  const auto ranged = std::make_unique<Pair*[]>(8);
+  const auto called = std::make_unique<uintptr_t>(0);
+  {
+    RootRange range(heap, ranged.get(), ranged.get() + 8);
+    RootCallback callback(heap, [word = called.get()](Visitor& visit) { visit(reinterpret_cast<void*>(~*word)); });
+    Elsewhere(heap, [&](Mutator& mutator) {
+      ranged[7] = MakeList(mutator, 1000);
+      *called = ~reinterpret_cast<uintptr_t>(MakeList(mutator, 1000));
+    });
+    EXPECT_GE(LiveObjects(heap), 2000u);
+    EXPECT_LT(LiveObjects(heap), 2100u);
+  }
+  EXPECT_LT(LiveObjects(heap), 100u);
+}
+
+TEST(Heap, LocalHandlesOfAParkedMutatorKeep) {
+  Heap heap;
+  std::thread::id first;
+  auto mutator = std::unique_ptr<Mutator>();
+  auto local = std::unique_ptr<Local<Pair>>();
+  std::thread([&] {
+    mutator = std::make_unique<Mutator>(heap);
+    local = std::make_unique<Local<Pair>>(*mutator, MakeList(*mutator, 1000));
+    mutator->Park();
+  }).join();
+  EXPECT_GE(LiveObjects(heap), 1000u);
+  ASSERT_EQ(mutator->Unpark(), ACRE_OK);
+  EXPECT_NE(mutator->New<Pair>(), nullptr);
+  EXPECT_EQ(acre_mutator_of_thread(heap.raw()), mutator->raw());
+  local.reset();
+  mutator.reset();
+  EXPECT_LT(LiveObjects(heap), 100u);
+}
+
+TEST(Heap, ThreadThatBlocksKeepsWhatItsStackHolds) {
   Heap heap;
   Mutator mutator(heap);
-  EXPECT_EQ(heap.statistics().live_bytes, 0u);
-  void* small = mutator.Allocate(64);
-  EXPECT_EQ(heap.statistics().live_bytes, 64u);
-  EXPECT_GT(heap.statistics().reserved_bytes, 0u);
-  EXPECT_GT(heap.statistics().metadata_bytes, 0u);
-  void* large = mutator.Allocate(kMiB);
-  EXPECT_EQ(heap.statistics().live_bytes, 64 + kMiB);
-  mutator.Free(small);
+  Pair* list = MakeList(mutator, 1000);
+  {
+    Blocking blocking(mutator);
+    EXPECT_GE(LiveObjects(heap), 1000u);
+  }
+  size_t length = 0;
+  for (Pair* pair = list; pair != nullptr; pair = pair->first.get()) ++length;
+  EXPECT_EQ(length, 1000u);
+}
+
+TEST(Heap, SecondMutatorOfAThreadIsRefused) {
+  Heap heap;
+  Heap other;
+  Mutator mutator(heap);
+  Mutator second(heap);
+  EXPECT_EQ(second.status(), ACRE_ALREADY_ATTACHED);
+  EXPECT_FALSE(second.is_valid());
+  Mutator elsewhere(other);
+  EXPECT_TRUE(elsewhere.is_valid()) << acre_status_text(elsewhere.status());
+}
+
+TEST(Heap, FreeByHandLookUpAndWalk) {
+  Heap heap;
+  Mutator mutator(heap);
+  auto* pair = mutator.New<Pair>();
+  auto* large = mutator.NewArray<char>(100'000);
+  acre_object found;
+  ASSERT_TRUE(acre_object_at(mutator.raw(), reinterpret_cast<char*>(pair) + 9, &found));
+  EXPECT_EQ(found.base, pair);
+  EXPECT_EQ(found.bytes, 16u);
+  EXPECT_EQ(found.kind, mutator.KindOf<Pair>());
+  ASSERT_TRUE(acre_object_at(mutator.raw(), large + 99'999, &found));
+  EXPECT_EQ(found.base, large);
+  EXPECT_EQ(found.kind, ACRE_POINTER_FREE);
+  EXPECT_FALSE(acre_object_at(mutator.raw(), &found, &found));
+  struct Seen {
+    const void* pair;
+    const void* large;
+    size_t pairs;
+    size_t larges;
+    size_t objects;
+  } seen{pair, large, 0, 0, 0};
+  acre_walk(
+      mutator.raw(),
+      [](void* context, const acre_object* object) {
+        auto* self = static_cast<Seen*>(context);
+        self->pairs += object->base == self->pair;
+        self->larges += object->base == self->large;
+        ++self->objects;
+      },
+      &seen);
+  EXPECT_EQ(seen.pairs, 1u);
+  EXPECT_EQ(seen.larges, 1u);
+  EXPECT_EQ(seen.objects, heap.statistics().live_objects);
+  mutator.Free(pair);
   mutator.Free(large);
-  EXPECT_EQ(heap.statistics().live_bytes, 0u);
-  EXPECT_GE(heap.statistics().free_bytes, kMiB);
+  mutator.Free(nullptr);
+  EXPECT_FALSE(acre_object_at(mutator.raw(), pair, &found));
+  EXPECT_DEATH(mutator.Free(pair), "^acre: ");
 }
 
-TEST(Heap, ReleaseGivesFreeMemoryBackAtOnce) {
+TEST(Heap, HardLimitAsksTheEmbedderWhoMayUseTheReserve) {
+  struct State {
+    Root<char>* root;
+    int calls;
+    bool had_reserve;
+  } state{};
+  HeapOptions options;
+  options.hard_limit_bytes = 64 << 20;
+  options.reserve_bytes = 8 << 20;
+  options.callback_context = &state;
+  options.on_hard_limit = [](void* context, acre_mutator* mutator, size_t wanted) {
+    auto* self = static_cast<State*>(context);
+    EXPECT_EQ(wanted, size_t{10 << 20});
+    self->had_reserve = acre_allocate(mutator, ACRE_POINTER_FREE, 4 << 20) != nullptr;
+    return ++self->calls == 1;
+  };
+  Heap heap(options);
+  Mutator mutator(heap);
+  std::vector<std::unique_ptr<Root<char>>> roots;
+  for (;;) {
+    char* block = mutator.NewArray<char>(10 << 20);
+    if (block == nullptr) break;
+    roots.push_back(std::make_unique<Root<char>>(heap, block));
+    ASSERT_LT(roots.size(), 7u);
+  }
+  EXPECT_GE(roots.size(), 4u);
+  EXPECT_EQ(state.calls, 2) << "once it asked for another try";
+  EXPECT_TRUE(state.had_reserve);
+  EXPECT_LE(heap.statistics().committed_bytes, options.hard_limit_bytes + options.reserve_bytes);
+  roots.clear();
+  mutator.Collect();
+  EXPECT_NE(mutator.NewArray<char>(10 << 20), nullptr);
+}
+
+TEST(Heap, StatisticsFollowTheCycles) {
   Heap heap;
-  Mutator mutator(heap);
-  void* object = mutator.Allocate(10 * kMiB);
-  std::memset(object, 1, 10 * kMiB);
-  mutator.Free(object);
-  EXPECT_GE(heap.Release(), 10 * kMiB);
-  EXPECT_LT(heap.statistics().free_bytes, kMiB);
-  EXPECT_EQ(heap.Release(), 0u);
+  {
+    Mutator mutator(heap);
+    Root<Pair> kept(heap, MakeList(mutator, 10'000));
+    mutator.Collect();
+    mutator.Collect();
+  }
+  const acre_statistics statistics = heap.statistics();
+  EXPECT_EQ(statistics.cycles, 2u);
+  EXPECT_GE(statistics.allocated_bytes, 160'000u);
+  EXPECT_GT(statistics.committed_bytes, 0u);
+  EXPECT_GT(statistics.root_bytes, 0u);
+  EXPECT_LE(statistics.longest_stop_ns, statistics.total_stop_ns);
+  uint64_t stops = 0;
+  for (const uint64_t count : statistics.stops) stops += count;
+  EXPECT_EQ(stops, 2u);
 }
 
-TEST(Heap, HeapWithoutAThreadReleasesInTheCallsThatFree) {
-  Heap heap({.may_start_thread = false});
-  Mutator mutator(heap);
-  std::vector<void*> objects;
-  for (int i = 0; i < 100; ++i) objects.push_back(mutator.Allocate(kMiB));
-  for (void* object : objects) mutator.Free(object);
-  EXPECT_EQ(heap.statistics().live_bytes, 0u);
-}
-
-TEST(Heap, DoubleFreeEndsTheProcessWithALineThatNamesTheAddress) {
+TEST(HeapDeathTest, MisuseEndsWithOneLine) {
   Heap heap;
-  Mutator mutator(heap);
-  void* object = mutator.Allocate(64);
-  mutator.Free(object);
-  EXPECT_DEATH(mutator.Free(object), "^acre: double free of 0x[0-9a-f]+: a slot of 64 bytes, freed before\n");
+  EXPECT_DEATH(
+      {
+        Mutator mutator(heap);
+        acre_heap_destroy(heap.raw());
+      },
+      "^acre: acre_heap_destroy: a thread is still attached to the heap\n");
+  acre_root root = {};
+  EXPECT_DEATH(acre_root_remove(heap.raw(), &root), "^acre: a root is removed that is not registered: 0x");
+  EXPECT_DEATH(
+      {
+        Mutator mutator(heap);
+        acre_blocking_end(mutator.raw());
+      },
+      "^acre: acre_blocking_end: no acre_blocking_begin came before\n");
+}
+
+TEST(Options, HaveNamesDefaultsAndErrors) {
+  acre_options options;
+  acre_options_init(&options);
+  size_t count = 0;
+  for (const acre_option* option; (option = acre_option_at(count)) != nullptr; ++count) {
+    EXPECT_EQ(acre_options_set(&options, option->name, option->default_value), ACRE_OK) << option->name;
+    EXPECT_EQ(acre_options_set(&options, option->name, "many"), ACRE_BAD_ARGUMENT) << option->name;
+    EXPECT_EQ(acre_options_set(&options, option->name, ""), ACRE_BAD_ARGUMENT) << option->name;
+  }
+  EXPECT_EQ(count, 8u);
+  acre_options defaults;
+  acre_options_init(&defaults);
+  EXPECT_EQ(std::memcmp(&options, &defaults, sizeof options), 0) << "the defaults in words are those in numbers";
+  EXPECT_EQ(acre_options_set(&options, "gc_percent", "250"), ACRE_OK);
+  EXPECT_EQ(options.gc_percent, 250u);
+  EXPECT_EQ(acre_options_set(&options, "hard_limit_bytes", "3G"), ACRE_OK);
+  EXPECT_EQ(options.hard_limit_bytes, size_t{3} << 30);
+  EXPECT_EQ(acre_options_set(&options, "hard_limit_bytes", "99999999999999999999"), ACRE_BAD_ARGUMENT);
+  EXPECT_EQ(acre_options_set(&options, "hard_limit_bytes", "20000000000G"), ACRE_BAD_ARGUMENT);
+  EXPECT_EQ(acre_options_set(&options, "mark_workers", "65"), ACRE_BAD_ARGUMENT);
+  EXPECT_EQ(acre_options_set(&options, "gc_procent", "1"), ACRE_UNKNOWN_OPTION);
+  acre_heap* heap = nullptr;
+  options.gc_percent = 10'001;
+  EXPECT_EQ(acre_heap_create(&options, &heap), ACRE_BAD_ARGUMENT);
+  options.gc_percent = 100;
+  options.struct_bytes = 1;
+  EXPECT_EQ(acre_heap_create(&options, &heap), ACRE_BAD_ARGUMENT);
 }
 
 }  // namespace

@@ -1,112 +1,291 @@
 #pragma once
 
-// A heap that is freed by hand, in C++: Acre's spans, size classes and thread caches, without a collector yet.
+// Heaps, mutators and the allocation of typed objects, in C++ over acre/acre.h (which says what each thing costs, and who
+// may call it).
+//
+//   struct Pair {
+//     acre::Ref<Pair> first;
+//     acre::Ref<Pair> second;
+//     template <class Visitor> void Trace(Visitor& visit) const { visit(first); visit(second); }
+//   };
 //
 //   acre::Heap heap;
-//   acre::Mutator mutator(heap);           // One for each thread that uses the heap.
-//   void* object = mutator.Allocate(64);
-//   mutator.Free(object);
+//   acre::Mutator mutator(heap);
+//   Pair* pair = mutator.New<Pair>();
+//   pair->first.Set(mutator, mutator.New<Pair>());
 //
-// Several heaps live side by side. Nothing throws: a failed allocation is a null pointer, and misuse (a second free, a
-// pointer into the middle of an object) ends the process with one line that names the address.
+// How the objects of a type are traced, the first that applies:
+//   - `template <class Visitor> void Trace(Visitor&) const` names its pointers. It must do for an object of all zeros; if
+//     it returns bool, false means "not initialised yet". It reads the object itself and nothing else.
+//   - `static constexpr uint64_t kPointerBitmap`: bit i says that word i of the type (at most 64 words) may be a pointer.
+//   - `using PointerFree = void;`, and arithmetic types: no pointers.
+//   - otherwise every word may be one.
+// Destructors never run: types have trivial ones. What has to happen when an object dies is a cleanup's or finalizer's work
+// (acre/ends.h).
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
+#include <type_traits>
+#include <utility>
 
-#include "acre/version.h"
-
-#if defined(__GNUC__)
-#define ACRE_API __attribute__((visibility("default")))
-#else
-#define ACRE_API
-#endif
+#include "acre/acre.h"
 
 namespace acre {
+inline namespace api {
 
-class SpanHeap;
-class ThreadCache;
+class Mutator;
 
-struct HeapOptions {
-  // Whether the heap may run a thread of its own while there is idle memory to give back (at least 16 MiB). Otherwise the
-  // calls that free do that work.
-  bool may_start_thread = true;
-
-  // Once it holds this many bytes, the heap asks the kernel for huge pages as it grows; SIZE_MAX for never.
-  size_t huge_page_threshold_bytes = SIZE_MAX;
+struct HeapOptions : acre_options {
+  HeapOptions() { acre_options_init(this); }
 };
 
-struct HeapStatistics {
-  size_t live_bytes;      // What the program holds, rounded up to slots and pages.
-  size_t cached_bytes;    // Free slots in thread caches and depots.
-  size_t free_bytes;      // Free memory that the heap keeps.
-  size_t metadata_bytes;  // Records outside of chunks.
-  size_t reserved_bytes;  // Address space.
-};
-
-// A heap. Any thread may use it through a Mutator of its own.
-class ACRE_API Heap {
+// See acre_heap_create.
+class Heap {
  public:
-  // Takes about 64 MiB of address space and 100 KiB of memory at the first allocation.
-  explicit Heap(const HeapOptions& options = {});
-
-  // Gives all memory back; every object is gone. All mutators have been destroyed before.
-  ~Heap();
-
+  explicit Heap(const HeapOptions& options = HeapOptions()) { status_ = acre_heap_create(&options, &heap_); }
+  ~Heap() { acre_heap_destroy(heap_); }
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
-  // False if the kernel had no memory for the heap's own records: then no mutator can be made on it.
-  bool is_valid() const { return impl_ != nullptr; }
+  // On an invalid heap nobody can attach.
+  bool is_valid() const { return heap_ != nullptr; }
+  acre_status status() const { return status_; }
 
-  // Gives all free memory back to the kernel at once; returns the bytes. Any thread; milliseconds per 100 MiB.
-  size_t Release();
+  acre_statistics statistics() const {
+    acre_statistics statistics = {};
+    statistics.struct_bytes = sizeof statistics;
+    acre_get_statistics(heap_, &statistics);
+    return statistics;
+  }
 
-  // Any thread; walks the size classes and thread caches, some microseconds.
-  HeapStatistics statistics() const;
+  acre_heap* raw() const { return heap_; }
 
  private:
-  friend class Mutator;
-  struct Impl;
-  Impl* impl_;
+  acre_heap* heap_ = nullptr;
+  acre_status status_;
 };
 
-// A thread's handle on a heap, with its caches. Used by one thread at a time.
-class ACRE_API Mutator {
+// A pointer field of a heap object. All zero bytes are a null one. Stored to by Set only; the constructors are for objects
+// that are being made by Mutator::New.
+template <class T>
+class Ref {
  public:
-  explicit Mutator(Heap& heap);
+  constexpr Ref() = default;
+  constexpr explicit Ref(T* object) : object_(object) {}
+  Ref(const Ref&) = delete;
+  Ref& operator=(const Ref&) = delete;
 
-  // Gives the cached memory back to the heap.
-  ~Mutator();
+  T* get() const { return object_; }
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+  void Set(const Mutator& mutator, T* object);
 
+ private:
+  T* object_ = nullptr;
+};
+
+// The same for a word of a language's own that may hold a pointer among tag bits (the heap's value format).
+class RefWord {
+ public:
+  constexpr RefWord() = default;
+  constexpr explicit RefWord(uint64_t word) : word_(word) {}
+  RefWord(const RefWord&) = delete;
+  RefWord& operator=(const RefWord&) = delete;
+
+  uint64_t word() const { return word_; }
+  void Set(const Mutator& mutator, uint64_t word);
+
+ private:
+  uint64_t word_ = 0;
+};
+
+// What a type's Trace is given.
+class Visitor {
+ public:
+  explicit Visitor(acre_tracer* tracer) : tracer_(tracer) {}
+
+  void operator()(const void* pointer) { acre_visit(tracer_, pointer); }
+  void operator()(const RefWord& ref) { acre_visit_word(tracer_, ref.word()); }
+  template <class T>
+  void operator()(const Ref<T>& ref) {
+    acre_visit(tracer_, ref.get());
+  }
+  // Every aligned word in [base, limit).
+  void Range(const void* base, const void* limit) { acre_visit_range(tracer_, base, limit); }
+
+ private:
+  acre_tracer* const tracer_;
+};
+
+template <class T>
+inline constexpr bool kHasTrace = requires(const T& object, Visitor& visit) { object.Trace(visit); };
+template <class T>
+inline constexpr bool kHasBitmap = requires { uint64_t{T::kPointerBitmap}; };
+template <class T>
+inline constexpr bool kIsPointerFree = std::is_arithmetic_v<T> || requires { typename T::PointerFree; };
+
+namespace internal {
+
+// One type's, by its address.
+template <class T>
+inline constexpr char kTypeTag = 0;
+
+template <class T>
+bool TraceOne(const T& object, Visitor& visit) {
+  if constexpr (std::is_same_v<decltype(object.Trace(visit)), bool>) {
+    return object.Trace(visit);
+  } else {
+    object.Trace(visit);
+    return true;
+  }
+}
+
+template <class T>
+bool TraceObject(void*, void* object, size_t, acre_tracer* tracer) {
+  Visitor visit(tracer);
+  return TraceOne(*static_cast<const T*>(object), visit);
+}
+
+template <class T>
+bool TraceArray(void*, void* array, size_t bytes, acre_tracer* tracer) {
+  Visitor visit(tracer);
+  const T* objects = static_cast<const T*>(array);
+  for (size_t i = 0; i < bytes / sizeof(T); ++i) {
+    if (!TraceOne(objects[i], visit)) return false;
+  }
+  return true;
+}
+
+}  // namespace internal
+
+// A thread's handle on a heap, for as long as it lives; made, used and destroyed by one thread.
+class Mutator {
+ public:
+  explicit Mutator(Heap& heap) : heap_(&heap) {
+    status_ = heap.is_valid() ? acre_attach(heap.raw(), &mutator_) : heap.status();
+  }
+  ~Mutator() {
+    if (mutator_ != nullptr) acre_detach(mutator_);
+  }
   Mutator(const Mutator&) = delete;
   Mutator& operator=(const Mutator&) = delete;
 
-  // False if there was no memory for the caches; then every allocation fails.
-  bool is_valid() const { return cache_ != nullptr; }
+  // REQUIRES, of all that follows: it is valid.
+  bool is_valid() const { return mutator_ != nullptr; }
+  acre_status status() const { return status_; }
+  Heap& heap() const { return *heap_; }
+  acre_mutator* raw() const { return mutator_; }
 
-  // At least `bytes` (0 counts as 1), aligned to 16 bytes; contents undefined. Null when there is no memory. A few
-  // nanoseconds up to 32 KiB, about 100 above, plus what the kernel takes to supply fresh pages.
-  [[nodiscard]] void* Allocate(size_t bytes);
+  // A new object. Null when there is no memory, like the other forms.
+  template <class T, class... Arguments>
+  [[nodiscard]] T* New(Arguments&&... arguments) {
+    return NewWithExtra<T>(0, std::forward<Arguments>(arguments)...);
+  }
 
-  // The same, all zero.
-  [[nodiscard]] void* AllocateZeroed(size_t bytes);
+  // The same with `extra_bytes` of zeros behind it, which the type's Trace may find pointers in.
+  template <class T, class... Arguments>
+  [[nodiscard]] T* NewWithExtra(size_t extra_bytes, Arguments&&... arguments) {
+    static_assert(std::is_trivially_destructible_v<T>, "nothing would call its destructor: use a cleanup (acre/ends.h)");
+    static_assert(alignof(T) <= 16, "objects are aligned to 16 bytes");
+    void* memory = Allocate(KindOf<T>(), sizeof(T) + extra_bytes);
+    if (memory == nullptr) return nullptr;
+    T* object = new (memory) T(std::forward<Arguments>(arguments)...);
+    acre_publish(mutator_, object);
+    return object;
+  }
 
-  // The same, aligned to `alignment`, a power of two.
-  [[nodiscard]] void* AllocateAligned(size_t bytes, size_t alignment);
+  // An array of zeros, which have to be valid objects.
+  template <class T>
+  [[nodiscard]] T* NewArray(size_t count) {
+    static_assert(std::is_trivially_destructible_v<T> && alignof(T) <= 16);
+    if (count > SIZE_MAX / sizeof(T)) return nullptr;
+    return static_cast<T*>(Allocate(ArrayKindOf<T>(), count * sizeof(T)));
+  }
 
-  // Makes an object larger or smaller, moving it if it must; the contents up to the smaller size stay. Null when there is
-  // no memory: the object is unchanged then.
-  [[nodiscard]] void* Reallocate(void* object, size_t bytes);
+  // A zeroed object of any kind and size.
+  [[nodiscard]] void* Allocate(acre_kind kind, size_t bytes) { return acre_allocate(mutator_, kind, bytes); }
 
-  // Frees an object of this heap, whichever thread allocated it. Null is allowed.
-  void Free(void* object);
+  void Free(void* object) { acre_free(mutator_, object); }
+  void Collect() { acre_collect(mutator_); }
+  void Safepoint() { acre_safepoint(mutator_); }
+  void Park() { acre_park(mutator_); }
+  acre_status Unpark() { return acre_unpark(mutator_); }
+  size_t RunFinalizers(size_t most = SIZE_MAX) { return acre_run_finalizers(mutator_, most); }
+  size_t RunCleanups(size_t most = SIZE_MAX) { return acre_run_cleanups(mutator_, most); }
 
-  // How many bytes of the object may be used: at least what was asked for.
-  size_t UsableBytes(const void* object) const;
+  // The kinds of a type's objects and of its arrays. A heap without a number left traces them conservatively.
+  template <class T>
+  acre_kind KindOf() {
+    if constexpr (kHasTrace<T>) {
+      return Remembered(&internal::kTypeTag<T>, [](acre_heap* heap, acre_kind* kind) {
+        return acre_kind_traced(heap, internal::TraceObject<T>, nullptr, kind);
+      });
+    } else {
+      return ArrayKindOf<T>();
+    }
+  }
+  template <class T>
+  acre_kind ArrayKindOf() {
+    if constexpr (kHasTrace<T>) {
+      return Remembered(&internal::kTypeTag<T[]>, [](acre_heap* heap, acre_kind* kind) {
+        return acre_kind_traced(heap, internal::TraceArray<T>, nullptr, kind);
+      });
+    } else if constexpr (kHasBitmap<T>) {
+      static_assert(sizeof(T) <= 64 * sizeof(uint64_t) && sizeof(T) % sizeof(uint64_t) == 0);
+      return Remembered(&internal::kTypeTag<T>, [](acre_heap* heap, acre_kind* kind) {
+        constexpr uint64_t kBitmap = T::kPointerBitmap;
+        return acre_kind_bitmap(heap, &kBitmap, sizeof(T) / sizeof(uint64_t), kind);
+      });
+    } else if constexpr (kIsPointerFree<T>) {
+      return ACRE_POINTER_FREE;
+    } else {
+      return ACRE_CONSERVATIVE;
+    }
+  }
 
  private:
-  Heap& heap_;
-  ThreadCache* cache_;
+  static constexpr size_t kRemembered = 64;
+  struct TypeKind {
+    const void* type = nullptr;
+    acre_kind kind = 0;
+  };
+
+  acre_kind Remembered(const void* type, acre_status (*find)(acre_heap* heap, acre_kind* kind)) {
+    TypeKind& place = kinds_[reinterpret_cast<uintptr_t>(type) % kRemembered];
+    if (place.type != type) [[unlikely]] {
+      acre_kind kind = ACRE_CONSERVATIVE;
+      if (find(heap_->raw(), &kind) != ACRE_OK) kind = ACRE_CONSERVATIVE;
+      place = {type, kind};
+    }
+    return place.kind;
+  }
+
+  Heap* const heap_;
+  acre_mutator* mutator_ = nullptr;
+  acre_status status_;
+  TypeKind kinds_[kRemembered];
 };
 
+template <class T>
+void Ref<T>::Set(const Mutator& mutator, T* object) {
+  acre_write(mutator.raw(), &object_, object);
+}
+
+inline void RefWord::Set(const Mutator& mutator, uint64_t word) { acre_write_word(mutator.raw(), &word_, word); }
+
+// For as long as it lives, the thread counts as stopped and does not touch the heap: around calls that wait.
+class Blocking {
+ public:
+  explicit Blocking(Mutator& mutator) : mutator_(mutator) { acre_blocking_begin(mutator_.raw()); }
+  ~Blocking() { acre_blocking_end(mutator_.raw()); }
+  Blocking(const Blocking&) = delete;
+  Blocking& operator=(const Blocking&) = delete;
+
+ private:
+  Mutator& mutator_;
+};
+
+}  // namespace api
 }  // namespace acre

@@ -31,8 +31,9 @@ def expect(condition, what):
 
 def expect_installed_files(prefix):
     names = {path.name for path in prefix.rglob("*")}
-    wanted = {"libacre.so", "libacre.a", "libacre_malloc.so", "libacre_malloc.a", "heap.h", "version.h", "acre.pc",
-              "acre-malloc.pc", "acre-config.cmake", "acre-config-version.cmake", "acre-targets.cmake"}
+    wanted = {"libacre.so", "libacre.a", "libacre_malloc.so", "libacre_malloc.a", "acre.h", "acre.hpp", "ends.h",
+              "export.h", "heap.h", "inline.h", "manual_heap.h", "records.h", "roots.h", "stack.h", "version.h", "acre.pc", "acre-malloc.pc",
+              "acre-config.cmake", "acre-config-version.cmake", "acre-targets.cmake"}
     expect(not wanted - names, f"not installed: {sorted(wanted - names)}")
 
 
@@ -51,7 +52,8 @@ def check_find_package(prefix, work, options):
     run(options.cmake, "-S", PROJECT, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release",
         f"-DCMAKE_C_COMPILER={options.cc}", f"-DCMAKE_CXX_COMPILER={options.cxx}")
     run(options.cmake, "--build", build)
-    for name in ("heap_by_acre", "heap_by_acre_static", "heap_by_heap_first", "heap_by_malloc_first"):
+    for name in ("heap_by_acre", "heap_by_acre_static", "collected_by_acre", "collected_by_acre_static",
+                  "heap_by_heap_first", "heap_by_malloc_first"):
         expect_version(run(build / name), options)
     expect_malloc_from(run(build / "malloc_by_malloc"), "libacre_malloc.so")
     expect_malloc_from(run(build / "malloc_by_malloc_static"), "malloc_by_malloc_static")
