@@ -1,8 +1,8 @@
-// The stress program on acre::Heap, without any preload: this form runs under the sanitizers too.
+// The stress program on acre::ManualHeap, without any preload: this form runs under the sanitizers too.
 
 #include <gtest/gtest.h>
 
-#include "acre/heap.h"
+#include "acre/manual_heap.h"
 #include "tests/stress/malloc_stress_body.h"
 
 namespace acre::stress {
@@ -10,8 +10,8 @@ namespace {
 
 class HeapHandle {
  public:
-  using Shared = Heap;
-  explicit HeapHandle(Heap& heap) : mutator_(heap) {
+  using Shared = ManualHeap;
+  explicit HeapHandle(ManualHeap& heap) : mutator_(heap) {
     if (!mutator_.is_valid()) Wrong("no mutator", this);
   }
 
@@ -22,11 +22,11 @@ class HeapHandle {
   void Free(void* block) { mutator_.Free(block); }
 
  private:
-  Mutator mutator_;
+  ManualMutator mutator_;
 };
 
 TEST(HeapStress, ThreadsThatComeAndGoFreeEachOthersBlocks) {
-  Heap heap;
+  ManualHeap heap;
   ASSERT_TRUE(heap.is_valid());
   EXPECT_GT(Stress<HeapHandle>(heap, SettingsFromEnvironment()).Run(), 0u);
   // Every thread is gone and every block freed: nothing may be counted as live.
@@ -34,8 +34,8 @@ TEST(HeapStress, ThreadsThatComeAndGoFreeEachOthersBlocks) {
 }
 
 TEST(HeapStress, TwoHeapsSideBySide) {
-  Heap first;
-  Heap second;
+  ManualHeap first;
+  ManualHeap second;
   Settings settings = SettingsFromEnvironment();
   settings.seconds /= 2;
   settings.threads = 2;
@@ -47,7 +47,7 @@ TEST(HeapStress, TwoHeapsSideBySide) {
 }
 
 TEST(HeapStress, ReleaseWhileThreadsWork) {
-  Heap heap;
+  ManualHeap heap;
   Settings settings = SettingsFromEnvironment();
   settings.seconds /= 2;
   Stress<HeapHandle> stress(heap, settings);
