@@ -1,8 +1,9 @@
-"""Counts the instructions of one malloc and free of 32 bytes on each preloaded allocator.
+"""Counts the instructions of one malloc and free of 32 bytes on each preloaded allocator, and of the collected heap.
 
 Times on a shared machine move by tens of percents; instructions do not. Callgrind runs instructions_probe with two counts of
 blocks, and the difference of the two divided by the difference of the counts is what one pair takes, start-up cancelled. The
-loop and the jump through the linkage table are in it; the row "loop" shows the loop alone.
+loop and the jump through the linkage table are in it; the row "loop" shows the loop alone. For the collected heap it is
+collect_probe, and one allocation of 32 bytes (with what refilling and clearing take), or one store of a pointer.
 """
 import argparse
 import json
@@ -17,6 +18,8 @@ import contenders  # noqa: E402
 from failure import Failure  # noqa: E402
 
 MODES = ("lifo", "batch", "reverse", "loop")
+COLLECTED_HEAP = contenders.Allocator("collected", "")
+COLLECTED_MODES = ("allocate", "write", "loop")
 TOLERANCE = 0.02
 FEW, MANY = 50_000, 150_000  # Blocks: whole batches, and enough that caches are filled in both runs.
 COLLECTED = re.compile(r"Collected : (\d+)")
@@ -24,7 +27,7 @@ COLLECTED = re.compile(r"Collected : (\d+)")
 
 def collected(program, mode, count, allocator):
     """Instructions of one whole run."""
-    environment = {**os.environ, **allocator.environment()}
+    environment = {**os.environ, **(allocator.environment() if allocator.path else {})}
     run = subprocess.run([contenders.command("valgrind"), "--tool=callgrind", "--callgrind-out-file=/dev/null", program, mode, str(count)],
                          env=environment, capture_output=True, text=True, timeout=300, check=False)
     found = COLLECTED.search(run.stderr)
@@ -54,6 +57,10 @@ def main(arguments):
     for allocator in allocators:
         counts[allocator.name] = {mode: per_pair(program, mode, allocator) for mode in MODES}
         print(allocator.name.ljust(12) + "".join(f"{counts[allocator.name][mode]:10.1f}" for mode in MODES), flush=True)
+    probe = contenders.built(build, "collect_probe")
+    counts[COLLECTED_HEAP.name] = {mode: per_pair(probe, mode, COLLECTED_HEAP) for mode in COLLECTED_MODES}
+    print("\nInstructions for one operation of the collected heap\n" + " " * 12 + "".join(mode.rjust(10) for mode in COLLECTED_MODES))
+    print(" " * 12 + "".join(f"{counts[COLLECTED_HEAP.name][mode]:10.1f}" for mode in COLLECTED_MODES), flush=True)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(counts, file, indent=1)
