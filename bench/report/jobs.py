@@ -14,7 +14,7 @@ def rotated(items, by):
     return items[by:] + items[:by]
 
 
-def run_programs(programs, allocators, launcher, repetitions, budget_seconds, say):
+def run_programs(programs, allocators, launcher, repetitions, budget_seconds, say, expected_seconds=EXPECTED_SECONDS):
     """Rows with the samples of each allocator, in order of repetition, and how many repetitions there were.
 
     Allocators run right after one another for each program, so that a slow moment of the machine meets them all; who is
@@ -25,7 +25,7 @@ def run_programs(programs, allocators, launcher, repetitions, budget_seconds, sa
     rows = [{"program": p.name, "interpreter": p.interpreter.name, "title": p.title, "failures": {},
              "samples": {a.name: [] for a in allocators}} for p in programs]
     steps = repetitions * len(programs) * len(allocators)
-    progress = Progress(steps * EXPECTED_SECONDS, steps)
+    progress = Progress(steps * expected_seconds, steps)
     start = time.monotonic()
     done = 0
     while done < repetitions:
@@ -33,7 +33,7 @@ def run_programs(programs, allocators, launcher, repetitions, budget_seconds, sa
             for allocator in rotated(allocators, done + index):
                 if allocator.name not in row["failures"]:
                     keep(row, allocator.name, launcher.run(program, allocator))
-                progress.step(EXPECTED_SECONDS, f"{program.title} on {allocator.name}")
+                progress.step(expected_seconds, f"{program.title} on {allocator.name}")
         done += 1
         elapsed = time.monotonic() - start
         if LEAST_REPETITIONS <= done < repetitions and elapsed * (done + 1) / done > budget_seconds:
@@ -64,6 +64,7 @@ def compare_outputs(row):
             row["failures"][name] = f"printed {wrong[0].strip()[:80]!r}, on {reference_name} {row['output'].strip()[:80]!r}"
         for sample in samples:
             del sample["output"]
+            sample.pop("errors", None)
 
 
 def run_starts(commands, allocators, launcher, runs=START_RUNS):

@@ -65,9 +65,8 @@ def all_programs():
     return found
 
 
-def choose(only):
-    """The programs that --only names: an interpreter, a program, or both as in "lua trees"."""
-    programs = all_programs()
+def choose(programs, only):
+    """Those of the programs that --only names: an interpreter, a program, or both as in "lua trees"."""
     if not only:
         return programs
     chosen = [p for p in programs if any(name in (p.name, p.interpreter.name, p.title) for name in only)]

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import bindings
+import collected
 import contenders
 import jobs
 import machine
 import programs
+import scheme
 import summary
 import table
 from failure import Failure
@@ -20,7 +22,11 @@ from sample import Launcher
 
 DEFAULT_REPETITIONS = 5
 FULL_REPETITIONS = 15
-BUDGET_SECONDS = 250  # For the programs of a default run, which with checks and starts shall end within five minutes.
+# For the programs of a default run, for the Scheme's, and for those of bench/collect: with builds and checks it shall end
+# within ten minutes.
+BUDGET_SECONDS = 230
+SCHEME_BUDGET_SECONDS = 170
+COLLECTED_BUDGET_SECONDS = 90
 
 
 def say(text):
@@ -40,6 +46,8 @@ def parse(arguments):
     parser.add_argument("--out", metavar="DIR", default=os.path.join(contenders.ROOT, "bench", "results"),
                         help="where results go (default: bench/results)")
     parser.add_argument("--list", action="store_true", help="name the programs and end")
+    parser.add_argument("--scheme", action="store_true", help="only the Scheme that is built for several heaps")
+    parser.add_argument("--collect", action="store_true", help="only the programs that compare collectors with malloc and free")
     parser.add_argument("--micro", action="store_true", help="the costs of single calls (bench/micro) instead of interpreters")
     parser.add_argument("--memory", action="store_true", help="with --micro: also memory after a burst and with 1000 threads")
     options = parser.parse_args(arguments)
@@ -48,9 +56,29 @@ def parse(arguments):
     return options
 
 
-def measure(options):
-    """Runs everything that was chosen and returns the result that is written as JSON."""
-    chosen = programs.choose(options.only)
+def parts(options):
+    """The parts of the job: how each is run, and its programs."""
+    every = [(run_preloaded, programs.all_programs()), (run_scheme, scheme.all_programs()),
+             (run_collected, collected.all_programs(options.full))]
+    asked = [run for run, is_asked in ((run_scheme, options.scheme), (run_collected, options.collect)) if is_asked]
+    return [(run, found) for run, found in every if not asked or run in asked]
+
+
+def chosen_parts(options):
+    """The same with the programs that --only names."""
+    every = parts(options)
+    chosen = programs.choose([program for _, found in every for program in found], options.only)
+    return [(run, [program for program in found if program in chosen]) for run, found in every]
+
+
+def repetitions_of(options, budget_seconds):
+    """How many, and how long they may take together."""
+    has_budget = not options.full and not options.repetitions
+    return options.repetitions or (FULL_REPETITIONS if options.full else DEFAULT_REPETITIONS), budget_seconds if has_budget else float("inf")
+
+
+def measure(chosen, options):
+    """Runs the chosen programs on each allocator and returns the result that is written as JSON."""
     build = contenders.build_directory(options.build)
     names = options.allocators.split(",") if options.allocators else None
     allocators = contenders.find_allocators(names, build, say)
@@ -60,10 +88,9 @@ def measure(options):
     launcher = Launcher(contenders.built(build, "measure"))
     probe = contenders.built(build, "start_probe")
     facts = machine.describe()
-    repetitions = options.repetitions or (FULL_REPETITIONS if options.full else DEFAULT_REPETITIONS)
+    repetitions, budget = repetitions_of(options, BUDGET_SECONDS)
     say(f"{len(chosen)} programs, {len(allocators)} allocators, {repetitions} repetitions")
     bindings.check_all(interpreters, allocators, say)
-    budget = float("inf") if options.full or options.repetitions else BUDGET_SECONDS
     rows, repetitions = jobs.run_programs(chosen, allocators, launcher, repetitions, budget, say)
     starts = jobs.run_starts([("a small C program", [probe]), ("/bin/true", ["/bin/true"])], allocators, launcher)
     columns = [allocator.name for allocator in allocators]
@@ -104,25 +131,55 @@ def draw(result_path, folder):
     raise Failure("Matplotlib is not installed, so there is no picture: apt-get install python3-matplotlib")
 
 
+def save(result, name, folder):
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+    return path
+
+
+def run_preloaded(chosen, options):
+    """Measures, saves, prints and draws; returns a line for each failure."""
+    result = measure(chosen, options)
+    path = save(result, "interpreters.json", options.out)
+    report(result)
+    print(f"\nResults: {path}")
+    for picture in draw(path, options.out):
+        print(f"Picture: {picture}")
+    return summary.failures(result["rows"]) + summary.failures(result["starts"])
+
+
+def run_part(part, name, chosen, options, budget_seconds):
+    """The same for a part with heaps of its own (the module `part`), without a picture."""
+    facts = machine.describe()
+    repetitions, budget = repetitions_of(options, budget_seconds)
+    result = {"machine": facts, **part.measure(chosen, contenders.build_directory(options.build), repetitions, budget, say)}
+    path = save(result, name, options.out)
+    print("\n" + machine.line(facts))
+    part.report(result)
+    print(f"\nResults: {path}")
+    return summary.failures(result["rows"])
+
+
+def run_scheme(chosen, options):
+    return run_part(scheme, "scheme.json", chosen, options, SCHEME_BUDGET_SECONDS)
+
+
+def run_collected(chosen, options):
+    return run_part(collected, "collected.json", chosen, options, COLLECTED_BUDGET_SECONDS)
+
+
 def main(arguments):
     options = parse(arguments)
     if options.list:
-        print("\n".join(program.title for program in programs.all_programs()))
+        print("\n".join(program.title for _, found in parts(options) for program in found))
         return 0
     if options.micro:
         compare = os.path.join(contenders.ROOT, "bench", "micro", "compare.py")
         passed = [argument for argument in arguments if argument != "--micro"]
         return subprocess.run([sys.executable, compare, *passed], check=False).returncode
-    result = measure(options)
-    os.makedirs(options.out, exist_ok=True)
-    path = os.path.join(options.out, "interpreters.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(result, file, indent=1)
-    report(result)
-    print(f"\nResults: {path}")
-    for picture in draw(path, options.out):
-        print(f"Picture: {picture}")
-    failed = summary.failures(result["rows"]) + summary.failures(result["starts"])
+    failed = [line for run, chosen in chosen_parts(options) if chosen for line in run(chosen, options)]
     for line in failed:
         say(line)
     return 1 if failed else 0

@@ -31,7 +31,7 @@ class Launcher:
                 return {"failure": run.stderr.strip() or f"the launcher ended with {run.returncode}"}
             fields = [int(field) for field in run.stdout.split()]
             with open(output.name, encoding="utf-8", errors="replace") as text:
-                return interpret(fields, text.read(), run.stderr)
+                return {**interpret(fields, text.read(), run.stderr), "errors": run.stderr}
 
 
 def interpret(fields, output, errors):

@@ -18,14 +18,14 @@ def is_complete(row, names):
     return not row["failures"] and all(row["samples"].get(name) for name in names)
 
 
-def summarise(rows, names):
+def summarise(rows, names, baseline=BASELINE):
     """For each metric and column: every complete program's ratio to the baseline, and their geometric mean."""
     complete = [row for row in rows if is_complete(row, names)]
     result = {}
     for metric in METRICS:
         result[metric] = {}
         for name in names:
-            pairs = [(values(row, name, metric), values(row, BASELINE, metric)) for row in complete]
+            pairs = [(values(row, name, metric), values(row, baseline, metric)) for row in complete]
             result[metric][name] = {
                 "programs": {row["title"]: stats.ratio(*pair) for row, pair in zip(complete, pairs)},
                 "mean": stats.mean_ratio(pairs) if pairs else None,
