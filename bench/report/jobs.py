@@ -37,7 +37,7 @@ def run_programs(programs, allocators, launcher, repetitions, budget_seconds, sa
         done += 1
         elapsed = time.monotonic() - start
         if LEAST_REPETITIONS <= done < repetitions and elapsed * (done + 1) / done > budget_seconds:
-            say(f"\nthe machine is slow or busy: {elapsed:.0f} s for {done} repetitions, the other {repetitions - done} are left out "
+            say(f"\nthe time for this part is up: {elapsed:.0f} s for {done} repetitions, the other {repetitions - done} are left out "
                 "(--full or --repetitions take the time they need)")
             break
     for row in rows:

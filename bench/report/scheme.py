@@ -75,6 +75,14 @@ def all_programs():
     return found
 
 
+# Of a default run: trees, lists, strings and hash tables.
+DEFAULT_PROGRAMS = ("earley", "gcbench", "strings", "tables")
+
+
+def default_programs():
+    return [program for program in all_programs() if program.name in DEFAULT_PROGRAMS]
+
+
 def find_heaps(build, say):
     """The heaps that the interpreter was built for. Without Boehm's collector there is nothing to compare with."""
     found = []
