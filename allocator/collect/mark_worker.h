@@ -6,9 +6,9 @@
 //   1. takes the next wave from the stack and prefetches its objects,
 //   2. scans the wave taken one round earlier, whose objects have arrived meanwhile, into a buffer of candidates: without
 //      a branch on any of their words (arch/scan.h),
-//   3. resolves the candidates, from the last to the first, to mark words, and prefetches these,
-//   4. sets the marks and pushes what was not marked before: without a branch on that either.
-// So a wave of objects and as many mark words are on their way from memory at any time, and no branch depends on the shape
+//   3. resolves the candidates, from the last to the first, to objects and their white bits, and prefetches these,
+//   4. takes the bits and pushes what was white: without a branch on that either.
+// So a wave of objects and as many white bits are on their way from memory at any time, and no branch depends on the shape
 // of the graph. What destroys parallelism in a marker is the mispredicted branch more than the missing prefetch.
 //
 // Backwards in step 3 means that the first field of the object that was on top of the stack ends on top: trees, whose

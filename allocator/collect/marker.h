@@ -1,13 +1,13 @@
 #pragma once
 
-// Marking: sets the mark bit of every object that can be reached from given roots.
+// Marking: takes the white bit of every object that can be reached from given roots (mark_bits.h).
 //
 // The marker knows chunks and kinds, nothing of threads that have to be stopped, of cycles or of sweeping. A collector
 // uses it so:
 //
 //   Marker marker(space, table, kinds, options);   once a heap
 //   marker.Prepare(workers)                        once, early: what marking needs when memory is short
-//   ClearMarks(table)                              mark_bits.h; unless marks are kept
+//   ClearMarks(table)                              all that is allocated is white
 //   marker.Begin()
 //   marker.AddRoot(word); marker.AddRootRange(base, limit); marker.ScanRootRange(base, limit)
 //   marker.Drain()                                 alone; or DrainSome, a bounded piece of it; or
@@ -17,7 +17,7 @@
 //
 // Roots may be added again after a drain, and drained again, as often as wanted, before Finish.
 //
-// What is relied on: the allocation bits of the spans say which slots are objects (a free slot is never marked, so what
+// What is relied on: at ClearMarks the allocation bits say which slots are objects (others are never marked, so what
 // points to it keeps nothing); a large object's allocation bit is bit 0 of its first page's line; between ClearMarks and
 // Finish a span that holds marked objects is not freed.
 //

@@ -1,5 +1,5 @@
 // Four words at a time with 32-byte registers: all but the two look-ups of each word, of its page's descriptor and of its
-// class's numbers, is done for four at once. 16 instructions a word; one at a time it is 40.
+// class's numbers, is done for four at once. 22 instructions a word in waves of lists, by callgrind; one at a time it was 45.
 
 #include <immintrin.h>
 
