@@ -42,7 +42,7 @@ class Marker {
   Marker(const Marker&) = delete;
   Marker& operator=(const Marker&) = delete;
 
-  // Memory for this many workers (160 KiB of address space each), at most kMaxMarkers. On kOutOfMemory there are as many as
+  // Memory for this many workers (170 KiB of address space each), at most kMaxMarkers. On kOutOfMemory there are as many as
   // workers() says; a Marker without any cannot begin.
   Status Prepare(uint32_t workers);
   uint32_t workers() const { return worker_count_; }
