@@ -7,7 +7,7 @@
 // (see arch/scan.h), whose lower byte is a size code, and above it the page's number in its span. A line of 512 bits a
 // page has a bit for each slot of a span that begins there.
 //
-// Any thread; no allocation, no failure. The descriptors do not change meanwhile.
+// Any thread; no allocation, no failure. A descriptor that changes meanwhile is seen as it was or as it is.
 
 #include <cstddef>
 #include <cstdint>

@@ -14,7 +14,7 @@ enum class Boxes : bool { kNone, kTagged };
 template <Boxes kBoxes>
 inline uint64_t* ScanRun(const uint64_t* words, size_t count, uint64_t mask, const ScanFilter& filter, uint64_t* out) {
   for (size_t i = 0; i < count; ++i) {
-    const uint64_t word = words[i];
+    const uint64_t word = __atomic_load_n(&words[i], __ATOMIC_RELAXED);  // Once: others may write it meanwhile.
     const uint64_t is_field = (mask >> i) & 1;
     *out = word;
     out += is_field & static_cast<uint64_t>(word - filter.low < filter.bytes);

@@ -14,7 +14,8 @@ size_t FindSlotsPortable(const uint64_t* limit, size_t count, const SlotLayout& 
     const uint64_t word = *--limit;
     const uint64_t chunk = word & ~kChunkMask;
     const uint64_t page = (word & kChunkMask) >> SlotLayout::kPageShift;
-    const uint64_t descriptor = reinterpret_cast<const uint32_t*>(chunk + copy.descriptors)[page];
+    const auto* descriptors = reinterpret_cast<const uint32_t*>(chunk + copy.descriptors);
+    const uint64_t descriptor = __atomic_load_n(&descriptors[page], __ATOMIC_RELAXED);
     if (descriptor == 0) continue;
     const uint64_t first = page - (descriptor >> 16);
     const uint64_t base = chunk + (first << SlotLayout::kPageShift);

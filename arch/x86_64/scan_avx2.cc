@@ -32,30 +32,57 @@ constexpr Permutations MakePermutations() {
 }
 
 constexpr Permutations kPermutations = MakePermutations();
+constexpr uint64_t kTop = uint64_t{1} << 63;
 
 struct Filter256 {
-  __m256i shifted_low;    // low - 2^63, so that a difference is shifted by 2^63 as well.
-  __m256i shifted_bytes;  // bytes - 2^63.
+  __m256i minus_low;      // 2^63 - low, so that a difference is shifted by 2^63: to be added to a word.
+  __m256i shifted_bytes;  // bytes - 2^63. In a place that is no field -2^63, and nothing is below that.
 };
 
-[[gnu::always_inline]] inline uint64_t* ScanValue(__m256i value, uint32_t fields, const Filter256& filter,
-                                                  uint64_t* out) {
-  const __m256i offset = _mm256_sub_epi64(value, filter.shifted_low);
+// For four words of which not all may be fields: to be made once for many.
+[[gnu::always_inline]] inline Filter256 WithFields(const Filter256& filter, uint64_t fields) {
+  const __m256i bits = _mm256_set_epi64x(8, 4, 2, 1);
+  const __m256i is_none = _mm256_cmpeq_epi64(
+      _mm256_and_si256(_mm256_set1_epi64x(static_cast<long long>(fields)), bits), _mm256_setzero_si256());
+  const __m256i lowest = _mm256_set1_epi64x(static_cast<long long>(kTop));
+  return {filter.minus_low, _mm256_blendv_epi8(filter.shifted_bytes, lowest, is_none)};
+}
+
+// Which of the four pass.
+[[gnu::always_inline]] inline uint32_t SetOf(__m256i value, const Filter256& filter) {
+  const __m256i offset = _mm256_add_epi64(value, filter.minus_low);
   const __m256i is_below = _mm256_cmpgt_epi64(filter.shifted_bytes, offset);
-  const uint32_t set = static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(is_below))) & fields;
+  return static_cast<uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(is_below)));
+}
+
+[[gnu::always_inline]] inline uint64_t* PutInFront(__m256i value, uint64_t set, uint64_t* out) {
   const __m256i order =
       _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kPermutations.halves[set])));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(value, order));
-  return out + static_cast<uint32_t>(_mm_popcnt_u32(set));
+  return out + _mm_popcnt_u64(set);
+}
+
+// Once: a thread that writes meanwhile must not change a word between the look at it and its copy (compilers like to read
+// memory again, as an operand).
+[[gnu::always_inline]] inline __m256i ReadOnce(__m256i value) {
+  asm("" : "+x"(value));
+  return value;
 }
 
 [[gnu::always_inline]] inline __m256i LoadFour(const uint64_t* words) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+  return ReadOnce(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)));
 }
 
-[[gnu::always_inline]] inline uint64_t* ScanFour(const uint64_t* words, uint32_t fields, const Filter256& filter,
+// All four are fields, or the filter knows which are.
+[[gnu::always_inline]] inline uint64_t* ScanValue(__m256i value, const Filter256& filter, uint64_t* out) {
+  return PutInFront(value, SetOf(value, filter), out);
+}
+
+[[gnu::always_inline]] inline uint64_t* ScanFour(const uint64_t* words, uint64_t fields, const Filter256& filter,
                                                  uint64_t* out) {
-  return ScanValue(LoadFour(words), fields, filter, out);
+  constexpr uint64_t kFour = 0xf;
+  const __m256i value = LoadFour(words);
+  return PutInFront(value, SetOf(value, filter) & fields & kFour, out);
 }
 
 [[gnu::always_inline]] inline uint64_t* ScanOne(uint64_t word, uint64_t is_field, const ScanFilter& filter,
@@ -66,15 +93,15 @@ struct Filter256 {
 
 [[gnu::always_inline]] inline uint64_t* ScanTwo(const uint64_t* words, uint64_t mask, const ScanFilter& filter,
                                                 uint64_t* out) {
-  const uint64_t second = words[1];
-  out = ScanOne(words[0], mask & 1, filter, out);
+  const uint64_t second = __atomic_load_n(&words[1], __ATOMIC_RELAXED);
+  out = ScanOne(__atomic_load_n(&words[0], __ATOMIC_RELAXED), mask & 1, filter, out);
   return ScanOne(second, mask >> 1 & 1, filter, out);
 }
 
 [[gnu::always_inline]] inline uint64_t* ScanRun(const uint64_t* words, size_t count, uint64_t mask,
                                                 const Filter256& wide, const ScanFilter& filter, uint64_t* out) {
   while (count >= 4) {
-    out = ScanFour(words, static_cast<uint32_t>(mask & 0xf), wide, out);
+    out = ScanFour(words, mask, wide, out);
     words += 4;
     mask >>= 4;
     count -= 4;
@@ -87,8 +114,7 @@ struct Filter256 {
 }
 
 Filter256 Broadcast(const ScanFilter& filter) {
-  constexpr uint64_t kTop = uint64_t{1} << 63;
-  return {_mm256_set1_epi64x(static_cast<long long>(filter.low - kTop)),
+  return {_mm256_set1_epi64x(static_cast<long long>(kTop - filter.low)),
           _mm256_set1_epi64x(static_cast<long long>(filter.bytes - kTop))};
 }
 
@@ -110,10 +136,10 @@ uint64_t* ScanObjectsAvx2(const uint64_t* objects, size_t count, const ScanTable
     if (length == 2) {
       out = ScanTwo(words, mask, narrow, out);
     } else if (length == 8) {
-      out = ScanFour(words, static_cast<uint32_t>(mask & 0xf), wide, out);
-      out = ScanFour(words + 4, static_cast<uint32_t>(mask >> 4 & 0xf), wide, out);
+      out = ScanFour(words, mask, wide, out);
+      out = ScanFour(words + 4, mask >> 4, wide, out);
     } else if (length == 4) {
-      out = ScanFour(words, static_cast<uint32_t>(mask & 0xf), wide, out);
+      out = ScanFour(words, mask, wide, out);
     } else {
       out = ScanRun(words, length, mask, wide, narrow, out);
     }
@@ -157,27 +183,27 @@ uint64_t* ScanAlikeAvx2(const uint64_t* addresses, size_t count, size_t words, u
   const auto pair = [&](const uint64_t* first, const uint64_t* second) {
     const __m128i lower = _mm_loadu_si128(reinterpret_cast<const __m128i*>(first));
     const __m128i upper = _mm_loadu_si128(reinterpret_cast<const __m128i*>(second));
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(lower), upper, 1);
+    return ReadOnce(_mm256_inserti128_si256(_mm256_castsi128_si256(lower), upper, 1));
   };
   if (words == 2) {
-    const auto fields = static_cast<uint32_t>((mask & 3) | (mask & 3) << 2);
+    const Filter256 both = WithFields(wide, (mask & 3) | (mask & 3) << 2);
     size_t i = 0;
-    for (; i + 2 <= count; i += 2) out = ScanValue(pair(words_of(i), words_of(i + 1)), fields, wide, out);
+    for (; i + 2 <= count; i += 2) out = ScanValue(pair(words_of(i), words_of(i + 1)), both, out);
     if (i < count) out = ScanTwo(words_of(i), mask, filter, out);
     return out;
   }
   if (words == 4) {
-    const auto fields = static_cast<uint32_t>(mask & 0xf);
-    for (size_t i = 0; i < count; ++i) out = ScanFour(words_of(i), fields, wide, out);
+    const Filter256 fields = WithFields(wide, mask);
+    for (size_t i = 0; i < count; ++i) out = ScanValue(LoadFour(words_of(i)), fields, out);
     return out;
   }
   if (words == 8) {
-    const auto lower = static_cast<uint32_t>(mask & 0xf);
-    const auto upper = static_cast<uint32_t>(mask >> 4 & 0xf);
+    const Filter256 lower = WithFields(wide, mask);
+    const Filter256 upper = WithFields(wide, mask >> 4);
     for (size_t i = 0; i < count; ++i) {
       const uint64_t* first = words_of(i);
-      out = ScanFour(first, lower, wide, out);
-      out = ScanFour(first + 4, upper, wide, out);
+      out = ScanValue(LoadFour(first), lower, out);
+      out = ScanValue(LoadFour(first + 4), upper, out);
     }
     return out;
   }

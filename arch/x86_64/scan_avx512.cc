@@ -19,7 +19,8 @@ struct Filter512 {
 
 [[gnu::always_inline]] inline uint64_t* ScanEight(const uint64_t* words, uint32_t fields, __mmask8 loaded,
                                                   const Filter512& filter, uint64_t* out) {
-  const __m512i value = _mm512_maskz_loadu_epi64(loaded, words);
+  __m512i value = _mm512_maskz_loadu_epi64(loaded, words);
+  asm("" : "+v"(value));  // Read once: a thread that writes meanwhile must not change a word after the look at it.
   const __mmask8 wanted = static_cast<__mmask8>(fields) & loaded;
   const __mmask8 in_range = _mm512_mask_cmplt_epu64_mask(wanted, _mm512_sub_epi64(value, filter.low), filter.bytes);
   _mm512_storeu_si512(out, _mm512_maskz_compress_epi64(in_range, value));

@@ -17,7 +17,7 @@ constexpr int kDescriptorShift = 2;  // Of 4 bytes each.
 constexpr int kLineShift = SlotLayout::kPageShift - SlotLayout::kLineBitsShift + 3;
 
 [[gnu::always_inline]] inline uint32_t DescriptorAt(uint64_t address) {
-  return *reinterpret_cast<const uint32_t*>(address);
+  return __atomic_load_n(reinterpret_cast<const uint32_t*>(address), __ATOMIC_RELAXED);
 }
 
 [[gnu::always_inline]] inline void Prefetch(uint64_t address) {

@@ -69,7 +69,7 @@ inline void FillPattern(Byte* base, size_t bytes, uint64_t seed) {
 }
 
 // Runs once per body. Skips what this CPU cannot run, and says so.
-class MemoryBodyTest : public testing::TestWithParam<MemoryBody> {
+class MemoryBodyTest : public ::testing::TestWithParam<MemoryBody> {
  protected:
   void SetUp() override {
     if (!GetParam().is_supported(DetectCpuFeatures())) {
@@ -89,6 +89,6 @@ inline std::vector<MemoryBody> BodiesAndDispatcher() {
 
 inline void PrintTo(const MemoryBody& body, std::ostream* out) { *out << body.name; }
 
-inline std::string BodyName(const testing::TestParamInfo<MemoryBody>& info) { return info.param.name; }
+inline std::string BodyName(const ::testing::TestParamInfo<MemoryBody>& info) { return info.param.name; }
 
 }  // namespace acre::arch
