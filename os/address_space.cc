@@ -188,10 +188,14 @@ void AddressSpace::Use([[maybe_unused]] uintptr_t base, size_t bytes) {
 }
 
 bool AddressSpace::Unuse(uintptr_t base, size_t bytes) {
-  ASSERT(IsOsPageMultiple(base));
-  if (calls_.advise(calls_.context, base, bytes, Advice::kDiscard) != 0) return false;
+  if (!Discard(base, bytes)) return false;
   Subtract(ready_bytes_, bytes);
   return true;
+}
+
+bool AddressSpace::Discard(uintptr_t base, size_t bytes) {
+  ASSERT(IsOsPageMultiple(base));
+  return calls_.advise(calls_.context, base, bytes, Advice::kDiscard) == 0;
 }
 
 Status AddressSpace::Fault(const Reservation& reservation, uintptr_t base, size_t bytes) {

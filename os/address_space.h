@@ -75,6 +75,9 @@ class AddressSpace {
   // (locked pages), then the range is still ready.
   [[nodiscard]] bool Unuse(uintptr_t base, size_t bytes);
 
+  // prepared, and written without having been counted as ready: as Unuse, but for the counting.
+  [[nodiscard]] bool Discard(uintptr_t base, size_t bytes);
+
   // ready → reserved: accesses fault from now on, the memory goes back. In a reservation that is not mapped the range
   // is unmapped.
   Status Fault(const Reservation& reservation, uintptr_t base, size_t bytes);

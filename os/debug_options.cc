@@ -44,7 +44,8 @@ bool ReadNumber(Piece value, uint64_t* result) {
 }
 
 constexpr const char* kRootSourceNames[] = {"stacks",   "registers", "vectors", "redzone",
-                                            "altstack", "ranges",    "handles", "callbacks"};
+                                            "altstack", "ranges",    "handles", "callbacks", "barrier", "pages",
+                                            "pins"};
 constexpr size_t kRootSourceNameCount = sizeof(kRootSourceNames) / sizeof(kRootSourceNames[0]);
 static_assert(kRootSourceNameCount == static_cast<size_t>(RootSource::kCount));
 
@@ -80,7 +81,7 @@ constexpr Option kOptions[] = {
      [](DebugOptions* options, Piece value) { return ReadSwitch(value, &options->clobbers_freed); }},
     {"stress", "expects a number of allocations",
      [](DebugOptions* options, Piece value) { return ReadNumber(value, &options->stress_allocations); }},
-    {"droproot", "expects stacks, registers, vectors, redzone, altstack, ranges, handles, callbacks, joined by +",
+    {"droproot", "expects stacks, registers, vectors, redzone, altstack, ranges, handles, callbacks, barrier, pages, pins, joined by +",
      [](DebugOptions* options, Piece value) { return ReadRootSources(value, &options->dropped_roots); }},
 };
 

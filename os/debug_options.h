@@ -20,6 +20,9 @@ enum class RootSource : uint8_t {
   kRanges,          // Registered ranges.
   kHandles,         // Registered words.
   kCallbacks,       // Registered callbacks.
+  kBarrier,         // What stores overwrite, and weak references give out, while a cycle marks.
+  kPages,           // Pages that are written while a cycle marks.
+  kPins,            // Ranges of objects that are written through pinned pages.
   kCount,
 };
 

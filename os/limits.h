@@ -9,7 +9,7 @@ namespace acre::os {
 
 size_t AddressSpaceLimitBytes();   // RLIMIT_AS.
 size_t LockedMemoryLimitBytes();   // RLIMIT_MEMLOCK.
-size_t CgroupMemoryLimitBytes();   // The least limit on the path of this process's cgroup, v2 (memory.max) or v1.
+size_t CgroupMemoryLimitBytes();   // The least limit on this process's cgroup and its parents, v2 or v1.
 size_t PhysicalMemoryBytes();
 uint32_t CpuCount();               // Within the affinity mask and the cgroup's quota, rounded up; at least 1.
 

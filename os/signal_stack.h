@@ -16,7 +16,8 @@
 // The kernel bug. Where os/kernel_bugs.h says so, the top pages, onto which the kernel writes the frame, are locked
 // into memory. The first refusal ends the attempts of the whole process, and nothing fails by it. `TouchBeforeSignal`
 // then makes the pages present at the moment when it matters most. It does so for locked stacks as well, because a fork
-// makes their pages copy-on-write, and the first write afterwards is a fault again.
+// makes their pages copy-on-write, and the first write afterwards is a fault again; and for stacks that the application
+// has set, which are its own to lock.
 //
 // A child of fork inherits the stack of the forking thread, but no lock: call LockAgainAfterFork there.
 
@@ -49,6 +50,10 @@ class SignalStack {
   // stays. False, and no change, if the thread is running on this stack just now: it must not be destroyed then.
   [[nodiscard]] bool Uninstall();
 
+  // The other's range becomes this one's, and stays installed where it is. In a child that a fork has cut off in between,
+  // neither has it. REQUIRES: the other is created, this one is not.
+  void TakeOver(SignalStack& other);
+
   // In the child of a fork, for the stack of the thread that forked.
   void LockAgainAfterFork();
 
@@ -68,10 +73,19 @@ class SignalStack {
   size_t locked_bytes_ = 0;  // At the top. Written before the stack is known to others, and in a forked child.
 };
 
-// On an affected kernel: makes the pages present that a signal frame on this stack would be written to. To be called
-// right before a signal is sent to the stack's thread, by any thread; contents do not change, even if a handler is
-// running there. Else it costs a load.
-void TouchBeforeSignal(const SignalStack& stack);
+// The calling thread's, whoever has set it: [base, limit), 0 and 0 if it has none or a sandbox forbids to ask. A system
+// call.
+struct SignalStackBounds {
+  uintptr_t base = 0;
+  uintptr_t limit = 0;
+};
+SignalStackBounds CurrentSignalStack();
+
+// On an affected kernel: makes the pages present that a signal frame at the top of this stack would be written to. To be
+// called right before a signal is sent to the stack's thread (stop_signal.h does), by any thread. Contents do not change,
+// even if a handler is running there; nothing happens to what is not mapped any more, or to what has been mapped in its
+// place. A system call a page; else it costs a load.
+void TouchBeforeSignal(SignalStackBounds stack);
 
 // The bytes of the largest signal frame that the kernel writes for this CPU, in whole os pages: what is locked.
 size_t SignalFrameBytes();

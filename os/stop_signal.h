@@ -54,6 +54,10 @@ struct StopTarget {
   std::atomic<StopTarget*> next{nullptr};  // Private: the thread's list. Written by the thread, read in its handler.
   std::atomic<int32_t> thread_id{0};       // 0 while not registered. Written by the thread, read by Send.
   mutable std::atomic<bool> is_sent{false};  // Private: set by Send, taken by the handler.
+  // Private: the thread's signal stack as it was last seen, on kernels with the bug of os/kernel_bugs.h only. Written by the
+  // thread and its handler, read by Send; of two stacks' bounds mixed up no harm comes.
+  std::atomic<uintptr_t> signal_stack_base{0};
+  std::atomic<uintptr_t> signal_stack_limit{0};
 };
 
 class StopSignal {
@@ -65,6 +69,10 @@ class StopSignal {
   // Adds a target to the calling thread, and unblocks the signal in it if one is installed; without one the target is
   // only on the thread's list.
   static void Register(StopTarget& target);
+
+  // To be called by a thread with targets that has changed its signal stack. On a kernel with the bug of os/kernel_bugs.h
+  // Send touches the stack first; where the application changes its own, that is seen at the next signal.
+  static void NoteSignalStack();
 
   // The calling thread's targets, newest first, chained by `next`; null: none.
   static StopTarget* TargetsOfThread();

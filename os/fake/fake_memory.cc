@@ -5,10 +5,29 @@
 #include <algorithm>
 #include <utility>
 
+#include "os/foreign_locks.h"
+
 namespace acre::os {
 namespace {
 
 FakeMemory& Self(void* context) { return *static_cast<FakeMemory*>(context); }
+
+// The kernel takes no lock of the C library; the records that stand beside it allocate, also while the world is stopped.
+// No test stops a thread that may be in malloc then.
+class RecordsMayAllocate {
+ public:
+  RecordsMayAllocate() {
+    for (; AreForeignLocksForbidden(); ++depth_) AllowForeignLocks();
+  }
+  ~RecordsMayAllocate() {
+    for (; depth_ > 0; --depth_) ForbidForeignLocks();
+  }
+  RecordsMayAllocate(const RecordsMayAllocate&) = delete;
+  RecordsMayAllocate& operator=(const RecordsMayAllocate&) = delete;
+
+ private:
+  size_t depth_ = 0;
+};
 
 }  // namespace
 
@@ -131,6 +150,7 @@ void FakeMemory::RemoveMapped(uintptr_t base, size_t bytes) {
 
 MapResult FakeMemory::Map(void* context, uintptr_t address, size_t bytes, Access access, Placement placement) {
   FakeMemory& self = Self(context);
+  const RecordsMayAllocate records_may_allocate;
   const std::lock_guard lock(self.mutex_);
   MapResult result = {0, self.InjectedError(Kind::kMap)};
   if (result.error == 0) result = self.MapAsTold(address, bytes, access, placement);
@@ -141,6 +161,7 @@ MapResult FakeMemory::Map(void* context, uintptr_t address, size_t bytes, Access
 
 int FakeMemory::Unmap(void* context, uintptr_t base, size_t bytes) {
   FakeMemory& self = Self(context);
+  const RecordsMayAllocate records_may_allocate;
   const std::lock_guard lock(self.mutex_);
   int error = self.InjectedError(Kind::kUnmap);
   if (error == 0) error = self.kernel_.unmap(self.kernel_.context, base, bytes);
@@ -151,6 +172,7 @@ int FakeMemory::Unmap(void* context, uintptr_t base, size_t bytes) {
 
 int FakeMemory::Protect(void* context, uintptr_t base, size_t bytes, Access access) {
   FakeMemory& self = Self(context);
+  const RecordsMayAllocate records_may_allocate;
   const std::lock_guard lock(self.mutex_);
   int error = self.InjectedError(Kind::kProtect);
   if (error == 0) error = self.kernel_.protect(self.kernel_.context, base, bytes, access);
@@ -160,6 +182,7 @@ int FakeMemory::Protect(void* context, uintptr_t base, size_t bytes, Access acce
 
 int FakeMemory::Advise(void* context, uintptr_t base, size_t bytes, Advice advice) {
   FakeMemory& self = Self(context);
+  const RecordsMayAllocate records_may_allocate;
   const std::lock_guard lock(self.mutex_);
   int error = self.InjectedError(Kind::kAdvise);
   if (error == 0) error = self.kernel_.advise(self.kernel_.context, base, bytes, advice);
@@ -169,6 +192,7 @@ int FakeMemory::Advise(void* context, uintptr_t base, size_t bytes, Advice advic
 
 int FakeMemory::Query(void* context, uintptr_t base) {
   FakeMemory& self = Self(context);
+  const RecordsMayAllocate records_may_allocate;
   const std::lock_guard lock(self.mutex_);
   int error = self.InjectedError(Kind::kQuery);
   if (error == 0) error = self.kernel_.query(self.kernel_.context, base);
@@ -178,6 +202,7 @@ int FakeMemory::Query(void* context, uintptr_t base) {
 
 MapResult FakeMemory::Remap(void* context, uintptr_t base, size_t old_bytes, size_t new_bytes, uintptr_t to) {
   FakeMemory& self = Self(context);
+  const RecordsMayAllocate records_may_allocate;
   const std::lock_guard lock(self.mutex_);
   MapResult result = {0, self.InjectedError(Kind::kRemap)};
   if (result.error == 0 && self.loses_destination_ && to != 0) {
@@ -199,6 +224,7 @@ MapResult FakeMemory::Remap(void* context, uintptr_t base, size_t old_bytes, siz
 
 void FakeMemory::Name(void* context, uintptr_t base, size_t bytes, const char* name) {
   FakeMemory& self = Self(context);
+  const RecordsMayAllocate records_may_allocate;
   const std::lock_guard lock(self.mutex_);
   const int error = self.InjectedError(Kind::kName);
   if (error == 0) self.kernel_.name(self.kernel_.context, base, bytes, name);

@@ -20,16 +20,17 @@ bool HasParentStep(Text path) {
   return false;
 }
 
-// The path below the root of the mount, beginning with a slash, or empty: also when the two do not fit together (as
-// for a process in another cgroup namespace), since the mount point is then the best that can be seen.
-Text PathBelowRoot(Text root, Text path) {
-  if (HasParentStep(root) || HasParentStep(path)) return {};
+// The path below the root of the mount: empty, or with a slash at its front. False if the two do not fit together, as for
+// a process in another cgroup namespace.
+bool CutRoot(Text root, Text* path) {
+  if (HasParentStep(root) || HasParentStep(*path)) return false;
   if (!TextEquals(root, "/")) {
-    if (!TextStartsWith(path, root)) return {};
-    path = path.subspan(root.size());
-    if (!path.empty() && path[0] != '/') return {};
+    if (!TextStartsWith(*path, root)) return false;
+    *path = path->subspan(root.size());
+    if (!path->empty() && (*path)[0] != '/') return false;
   }
-  return TextEquals(path, "/") ? Text{} : path;
+  if (TextEquals(*path, "/")) *path = {};
+  return true;
 }
 
 // Undoes one \ooo at the front of *text, or takes one character.
@@ -43,6 +44,37 @@ char TakeUnescaped(Text* text) {
   const int value = ((*text)[1] - '0') * 64 + ((*text)[2] - '0') * 8 + ((*text)[3] - '0');
   *text = text->subspan(kEscapeBytes);
   return static_cast<char>(value);
+}
+
+// Where the group is that has this path. The first mount has to do if none covers it.
+bool FindDirectory(const char* mounts, const char* controller, Text path, CgroupDirectory* directory) {
+  LineReader reader(mounts);
+  Text line;
+  bool has_some = false;
+  while (reader.Next(&line)) {
+    CgroupMount mount;
+    if (!ParseMountLine(line, controller, &mount)) continue;
+    const bool is_covered = CgroupDirectory::Covers(mount, path);
+    if (has_some && !is_covered) continue;
+    has_some = directory->Set(mount, path);
+    if (has_some && is_covered) return true;
+  }
+  return has_some;
+}
+
+void LowerToLimit(const char* path, size_t* least_bytes) {
+  const size_t bytes = ReadMemoryLimit(path);
+  if (bytes < *least_bytes) *least_bytes = bytes;
+}
+
+void VisitMemoryV2(void* context, CgroupDirectory* directory) {
+  auto* const least_bytes = static_cast<size_t*>(context);
+  LowerToLimit(directory->File("memory.max"), least_bytes);
+  LowerToLimit(directory->File("memory.high"), least_bytes);
+}
+
+void VisitMemoryV1(void* context, CgroupDirectory* directory) {
+  LowerToLimit(directory->File("memory.limit_in_bytes"), static_cast<size_t*>(context));
 }
 
 }  // namespace
@@ -88,6 +120,13 @@ size_t ParseMemoryLimit(Text text) {
   return static_cast<size_t>(bytes);
 }
 
+size_t ReadMemoryLimit(const char* path) {
+  if (path == nullptr) return std::numeric_limits<size_t>::max();
+  LineReader reader(path);
+  Text line;
+  return reader.Next(&line) ? ParseMemoryLimit(line) : std::numeric_limits<size_t>::max();
+}
+
 uint32_t CpusOfQuota(uint64_t quota_us, uint64_t period_us) {
   constexpr uint32_t kNoQuota = std::numeric_limits<uint32_t>::max();
   if (period_us == 0) return kNoQuota;
@@ -116,11 +155,14 @@ bool CgroupDirectory::Set(const CgroupMount& mount, Text path) {
     if (!Add(TakeUnescaped(&rest))) return false;
   }
   mount_point_bytes_ = bytes_;
-  for (const char c : PathBelowRoot(mount.root, path)) {
+  if (!CutRoot(mount.root, &path)) path = {};  // The mount point is the best that can be seen.
+  for (const char c : path) {
     if (!Add(c)) return false;
   }
   return true;
 }
+
+bool CgroupDirectory::Covers(const CgroupMount& mount, Text path) { return CutRoot(mount.root, &path); }
 
 bool CgroupDirectory::Climb() {
   if (bytes_ == mount_point_bytes_) return false;
@@ -138,24 +180,26 @@ const char* CgroupDirectory::File(const char* name) {
   return path_;
 }
 
-void ForEachCgroup(const char* controller, void* context, void (*visit)(void* context, CgroupDirectory* directory)) {
-  LineReader groups("/proc/self/cgroup");
+void ForEachCgroup(const CgroupFiles& files, const char* controller, void* context,
+                   void (*visit)(void* context, CgroupDirectory* directory)) {
+  LineReader groups(files.groups);
   Text line;
   Text path;
   bool is_found = false;
   while (!is_found && groups.Next(&line)) is_found = ParseCgroupLine(line, controller, &path);
   if (!is_found) return;
-  LineReader mounts("/proc/self/mountinfo");
-  while (mounts.Next(&line)) {
-    CgroupMount mount;
-    if (!ParseMountLine(line, controller, &mount)) continue;
-    CgroupDirectory directory;
-    if (!directory.Set(mount, path)) return;
-    do {
-      visit(context, &directory);
-    } while (directory.Climb());
-    return;
-  }
+  CgroupDirectory directory;
+  if (!FindDirectory(files.mounts, controller, path, &directory)) return;
+  do {
+    visit(context, &directory);
+  } while (directory.Climb());
+}
+
+size_t LeastCgroupMemoryBytes(const CgroupFiles& files) {
+  size_t least_bytes = std::numeric_limits<size_t>::max();
+  ForEachCgroup(files, kCgroupV2, &least_bytes, VisitMemoryV2);
+  ForEachCgroup(files, "memory", &least_bytes, VisitMemoryV1);
+  return least_bytes;
 }
 
 }  // namespace acre::os

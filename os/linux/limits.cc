@@ -44,22 +44,13 @@ uint64_t ReadNumber(const char* path, uint64_t otherwise) {
   });
 }
 
-template <class Number>
-void LowerTo(void* least, Number value) {
-  auto& current = *static_cast<Number*>(least);
-  if (value < current) current = value;
-}
-
-void VisitMemoryV2(void* least_bytes, CgroupDirectory* directory) {
-  LowerTo(least_bytes, ParseFirstLine(directory->File("memory.max"), kNoLimit, ParseMemoryLimit));
-}
-
-void VisitMemoryV1(void* least_bytes, CgroupDirectory* directory) {
-  LowerTo(least_bytes, ParseFirstLine(directory->File("memory.limit_in_bytes"), kNoLimit, ParseMemoryLimit));
+void LowerCpus(void* least_cpus, uint32_t cpus) {
+  auto& least = *static_cast<uint32_t*>(least_cpus);
+  if (cpus < least) least = cpus;
 }
 
 void VisitCpuV2(void* least_cpus, CgroupDirectory* directory) {
-  LowerTo(least_cpus, ParseFirstLine(directory->File("cpu.max"), kNoQuota, ParseCpuMax));
+  LowerCpus(least_cpus, ParseFirstLine(directory->File("cpu.max"), kNoQuota, ParseCpuMax));
 }
 
 void VisitCpuV1(void* least_cpus, CgroupDirectory* directory) {
@@ -67,7 +58,7 @@ void VisitCpuV1(void* least_cpus, CgroupDirectory* directory) {
   constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
   const uint64_t quota_us = ReadNumber(directory->File("cpu.cfs_quota_us"), kNone);
   if (quota_us == kNone) return;
-  LowerTo(least_cpus, CpusOfQuota(quota_us, ReadNumber(directory->File("cpu.cfs_period_us"), 0)));
+  LowerCpus(least_cpus, CpusOfQuota(quota_us, ReadNumber(directory->File("cpu.cfs_period_us"), 0)));
 }
 
 uint32_t AffinityCpuCount() {
@@ -84,12 +75,7 @@ uint32_t AffinityCpuCount() {
 size_t AddressSpaceLimitBytes() { return SoftLimit(RLIMIT_AS); }
 size_t LockedMemoryLimitBytes() { return SoftLimit(RLIMIT_MEMLOCK); }
 
-size_t CgroupMemoryLimitBytes() {
-  size_t least_bytes = kNoLimit;
-  ForEachCgroup(kCgroupV2, &least_bytes, VisitMemoryV2);
-  ForEachCgroup("memory", &least_bytes, VisitMemoryV1);
-  return least_bytes;
-}
+size_t CgroupMemoryLimitBytes() { return LeastCgroupMemoryBytes({}); }
 
 size_t PhysicalMemoryBytes() {
   // Not sysconf: some C libraries read /proc/meminfo with stdio for it.
@@ -100,8 +86,8 @@ size_t PhysicalMemoryBytes() {
 
 uint32_t CpuCount() {
   uint32_t cpus = AffinityCpuCount();
-  ForEachCgroup(kCgroupV2, &cpus, VisitCpuV2);
-  ForEachCgroup("cpu", &cpus, VisitCpuV1);
+  ForEachCgroup({}, kCgroupV2, &cpus, VisitCpuV2);
+  ForEachCgroup({}, "cpu", &cpus, VisitCpuV1);
   return cpus;
 }
 

@@ -1,5 +1,6 @@
 #include "os/signal_stack.h"
 
+#include <linux/futex.h>
 #include <signal.h>
 #include <sys/auxv.h>
 
@@ -56,6 +57,17 @@ Status StatusOf(int error) { return error == ENOMEM || error == EAGAIN ? Status:
 bool ReadCurrentStack(stack_t* current) { return SystemCall(SYS_sigaltstack, nullptr, current) == 0; }
 
 bool SetCurrentStack(const stack_t& stack) { return SystemCall(SYS_sigaltstack, &stack, nullptr) == 0; }
+
+// Writes without changing anything: the kernel makes an atomic "or" of nothing to the word, for which it brings in the page
+// to be written, and answers with an error where there is none: it may have been unmapped meanwhile. The kernels that need
+// it do not know MADV_POPULATE_WRITE. Nobody waits at either address, so that nobody is woken.
+void TouchWord(uintptr_t word) {
+  constexpr uint32_t kOrNothing = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0);
+  const uint32_t nobody = 0;
+  (void)SystemCall(SYS_futex, &nobody, FUTEX_WAKE_OP_PRIVATE, 0, 0, word, kOrNothing);
+}
+
+constexpr uintptr_t kWordMask = sizeof(uint32_t) - 1;
 
 }  // namespace
 
@@ -116,6 +128,20 @@ bool SignalStack::Uninstall() {
   return SetCurrentStack(none);
 }
 
+void SignalStack::TakeOver(SignalStack& other) {
+  ASSERT(!is_created());
+  ASSERT(other.is_created());
+  const uintptr_t limit = other.limit_;
+  other.limit_ = 0;
+  calls_ = other.calls_;
+  base_ = other.base_;
+  locked_bytes_ = other.locked_bytes_;
+  std::atomic_ref(limit_).store(limit, std::memory_order_release);  // After the other has lost its own.
+  other.calls_ = nullptr;
+  other.base_ = 0;
+  other.locked_bytes_ = 0;
+}
+
 void SignalStack::LockAgainAfterFork() {
   ASSERT(is_created());
   locked_bytes_ = 0;
@@ -134,17 +160,19 @@ void SignalStack::LockTop() {
   }
 }
 
-// Writes without changing anything: the thread may be in a handler there, whose frames a sanitizer guards.
-__attribute__((no_sanitize("address", "thread"))) void TouchBeforeSignal(const SignalStack& stack) {
+SignalStackBounds CurrentSignalStack() {
+  stack_t current = {};
+  if (!ReadCurrentStack(&current) || (current.ss_flags & SS_DISABLE) != 0) return {};
+  const auto base = reinterpret_cast<uintptr_t>(current.ss_sp);
+  return {base, base + current.ss_size};
+}
+
+void TouchBeforeSignal(SignalStackBounds stack) {
   if (!HasSignalVectorBug()) return;
-  ASSERT(stack.is_created());
-  const size_t step = OsPageBytes();
-  for (size_t offset = SignalFrameBytes(); offset != 0; offset -= step) {
-    auto* const word = reinterpret_cast<volatile unsigned*>(stack.limit() - offset);
-    // Not fetch_or with 0, which clang makes a load of. If the exchange fails, a handler has just written there.
-    unsigned value = __atomic_load_n(word, __ATOMIC_RELAXED);
-    (void)__atomic_compare_exchange_n(word, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-  }
+  const size_t frame_bytes = SignalFrameBytes();
+  const size_t page_mask = OsPageBytes() - 1;
+  uintptr_t at = stack.limit - stack.base > frame_bytes ? stack.limit - frame_bytes : stack.base;
+  for (at = (at + kWordMask) & ~kWordMask; at + sizeof(uint32_t) <= stack.limit; at = (at | page_mask) + 1) TouchWord(at);
 }
 
 }  // namespace acre::os

@@ -5,10 +5,12 @@
 #include <ucontext.h>
 
 #include "os/check.h"
+#include "os/kernel_bugs.h"
 #include "os/linux/signal_chain.h"
 #include "os/linux/signal_frame.h"
 #include "os/linux/signal_mask.h"
 #include "os/mutex.h"
+#include "os/signal_stack.h"
 #include "os/thread.h"
 
 namespace acre::os {
@@ -54,6 +56,14 @@ void ReadAlternateStack(const stack_t& stack, StopFrame& frame) {
       !IsInRange(frame.stack_pointer, frame.alternate_base, frame.alternate_limit);
 }
 
+void KeepSignalStack(SignalStackBounds stack) {
+  for (StopTarget* target = targets.load(std::memory_order_relaxed); target != nullptr;
+       target = target->next.load(std::memory_order_relaxed)) {
+    target->signal_stack_base.store(stack.base, std::memory_order_relaxed);
+    target->signal_stack_limit.store(stack.limit, std::memory_order_relaxed);
+  }
+}
+
 // Calls each target of the thread. Whether one of them had been sent a signal that no handler has seen yet.
 bool CallTargets(const StopFrame& frame) {
   bool was_sent = false;
@@ -74,6 +84,7 @@ void OnSignal(int signal, siginfo_t* info, void* context) {
   frame.handler_stack_pointer = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
   ReadSignalFrame(machine_context, frame);
   ReadAlternateStack(machine_context.uc_stack, frame);
+  if (HasSignalVectorBug()) [[unlikely]] KeepSignalStack({frame.alternate_base, frame.alternate_limit});
   const bool was_sent = CallTargets(frame);
   const bool is_ours = HasCookie(*info) || (was_sent && HasLostItsSender(*info));
   if (!is_ours) {
@@ -160,6 +171,7 @@ bool InstallForkHandler() {
 
 bool StopSignal::Install(int signal) {
   if (IsFaultSignal(signal) || !InstallForkHandler()) return false;
+  (void)HasSignalVectorBug();  // Decided here, and not first in the handler.
   const AllSignalsBlocked blocked;
   const MutexLock lock(table.mutex);
   const int installed = table.signal.load();
@@ -178,6 +190,7 @@ void StopSignal::Register(StopTarget& target) {
   targets.store(&target);
   target.thread_id.store(CurrentThreadId());
   if (signal == 0) return;
+  NoteSignalStack();
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, signal);
@@ -197,12 +210,18 @@ void StopSignal::Unregister(StopTarget& target) {
   link->store(target.next.load(std::memory_order_relaxed));
 }
 
+void StopSignal::NoteSignalStack() {
+  if (HasSignalVectorBug()) [[unlikely]] KeepSignalStack(CurrentSignalStack());
+}
+
 StopTarget* StopSignal::TargetsOfThread() { return targets.load(std::memory_order_relaxed); }
 
 bool StopSignal::Send(const StopTarget& target) {
   const int32_t thread_id = target.thread_id.load();
   if (thread_id == 0) return false;
   target.is_sent.store(true);
+  TouchBeforeSignal({target.signal_stack_base.load(std::memory_order_relaxed),
+                     target.signal_stack_limit.load(std::memory_order_relaxed)});
   const int signal = table.signal.load();
   siginfo_t info = OurInformation(signal);
   const long result = SystemCall(SYS_rt_tgsigqueueinfo, CurrentProcessId(), thread_id, signal, &info);

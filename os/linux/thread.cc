@@ -15,6 +15,7 @@
 
 #include "os/check.h"
 #include "os/clock.h"
+#include "os/foreign_locks.h"
 #include "os/linux/system_call.h"
 
 extern "C" __attribute__((weak)) int _dl_find_object(void* address, dl_find_object* result) noexcept;
@@ -67,6 +68,7 @@ int32_t CurrentThreadId() { return static_cast<int32_t>(SystemCall(SYS_gettid));
 int32_t CurrentProcessId() { return static_cast<int32_t>(SystemCall(SYS_getpid)); }
 
 bool StartThread(void (*body)(void*), void* argument, const char* name) {
+  ASSERT(!AreForeignLocksForbidden());
   const int callers_errno = errno;
   ThreadStart start = {body, argument, name, {}};
   // A new thread inherits the mask: no moment in which a signal of the application could reach ours.

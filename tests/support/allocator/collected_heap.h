@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -12,6 +14,7 @@
 #include "allocator/collect/collector.h"
 #include "os/debug_options.h"
 #include "os/memory_calls.h"
+#include "os/page_watch.h"
 #include "tests/support/fresh_thread.h"
 
 namespace acre::testing {
@@ -21,6 +24,24 @@ inline CollectorOptions OptionsOfEnvironment() {
   CollectorOptions options;
   options.debug = os::ReadDebugOptions();
   return options;
+}
+
+// By ACRE_STRESS_TRACKER, "barrier", "pages" or "sticky", which is pages with minor collections: cycles mark beside mutators,
+// however small the heap is.
+inline void SetTrackerOfEnvironment(CollectorOptions* options) {
+  const char* text = std::getenv("ACRE_STRESS_TRACKER");
+  if (text == nullptr || std::strcmp(text, "stopped") == 0) return;
+  options->minor_collections = std::strcmp(text, "sticky") == 0;
+  const bool has_pages = options->minor_collections || std::strcmp(text, "pages") == 0;
+  options->tracker = has_pages ? Tracker::kPages : Tracker::kBarrier;
+  options->helped_bytes = 0;
+}
+
+// Whether there will be such cycles: pages cannot be watched everywhere.
+inline bool MarksBeside(const CollectorOptions& options) {
+  if (options.tracker != Tracker::kPages) return options.tracker == Tracker::kBarrier;
+  os::PageWatch watch;
+  return watch.Open() == 0;
 }
 
 class CollectedHeap {

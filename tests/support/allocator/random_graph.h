@@ -21,6 +21,7 @@ class RandomGraph {
   RandomGraph(Random& random, size_t objects, unsigned max_size_bits) : random_(random) {
     AddKinds();
     for (size_t i = 0; i < objects; ++i) Add(max_size_bits);
+    if (random_.OneIn(2)) AddHuge();
     for (const Object& object : objects_) Fill(object);
     for (const Object& object : objects_) {
       if (random_.OneIn(10)) heap_.Free(object.base);
@@ -34,11 +35,18 @@ class RandomGraph {
   const std::vector<uint64_t>& roots() const { return roots_; }
   size_t objects() const { return objects_.size(); }
 
+  // Whether an object with a trace function lets itself be traced.
+  static bool IsReady(const uint64_t* words) { return (words[0] >> 4) % 5 != 1; }
+
+  // Where huge objects are said to lie, without memory: one right behind the chunks of pages, and one of two chunks.
+  const std::vector<uintptr_t>& huge_chunks() const { return huge_chunks_; }
+
   // The white bits of every span, by address of the spans.
   std::vector<uint64_t> WhiteBits() const {
     std::vector<uint64_t> bits;
     const ChunkTable& table = const_cast<MarkHeap&>(heap_).table();
-    table.ForEach([&](uintptr_t base, ChunkUse) {
+    table.ForEach([&](uintptr_t base, ChunkUse use) {
+      if (use != ChunkUse::kPages) return;
       auto* chunk = reinterpret_cast<Chunk*>(base);
       for (uint32_t page = kFirstPage; page < chunk->pages.limit(); ++page) {
         if (chunk->descriptors[page].is_none() || chunk->descriptors[page].number_in_span() != 0) continue;
@@ -57,7 +65,7 @@ class RandomGraph {
   // Sometimes not ready; sometimes it visits words that are no pointers, or one word often.
   static bool Trace(void* /*context*/, void* object, size_t slot_bytes, Tracer* tracer) {
     const auto* words = static_cast<const uint64_t*>(object);
-    if ((words[0] >> 4) % 5 == 1) return false;
+    if (!IsReady(words)) return false;
     for (size_t i = 0; i < slot_bytes / sizeof(uint64_t); i += 3) tracer->Visit(words[i]);
     for (int i = 0; i < 3; ++i) tracer->Visit(words[slot_bytes / sizeof(uint64_t) - 1]);
     return true;
@@ -78,11 +86,25 @@ class RandomGraph {
     kind_list_.push_back(kind);
   }
 
+  // Whether the address space goes on so far behind the heap. ThreadSanitizer may let the kernel map at its end.
+  bool HasChunksBehind(size_t chunks) {
+    return heap_.table().limit() + chunks * kChunkBytes <= uintptr_t{1} << kAddressBits;
+  }
+
   // Once there was a huge object here: not all of the heap's range is chunks of pages.
   void LeaveHole() {
+    if (!HasChunksBehind(2)) return;
     const uintptr_t hole = heap_.table().limit() + kChunkBytes;
     heap_.table().Set(hole, ChunkUse::kHugeTail);
     heap_.table().Set(hole, ChunkUse::kNone);
+  }
+
+  void AddHuge() {
+    const uintptr_t first = heap_.table().limit();
+    if (!HasChunksBehind(4)) return;
+    huge_chunks_ = {first, first + 2 * kChunkBytes, first + 3 * kChunkBytes};
+    for (const uintptr_t chunk : huge_chunks_) heap_.table().Set(chunk, ChunkUse::kHuge);
+    heap_.table().Set(huge_chunks_.back(), ChunkUse::kHugeTail);
   }
 
   void Add(unsigned max_size_bits) {
@@ -101,6 +123,7 @@ class RandomGraph {
   }
 
   uint64_t AnyWord() {
+    if (!huge_chunks_.empty() && random_.OneIn(100)) return AnyHugeWord();
     const Object& target = objects_[random_.Below(objects_.size())];
     switch (random_.Below(12)) {
       case 0: return random_.Next();
@@ -114,12 +137,20 @@ class RandomGraph {
     }
   }
 
+  // Inside, at an end, in the gap.
+  uint64_t AnyHugeWord() {
+    const uint64_t chunk = huge_chunks_[random_.Below(huge_chunks_.size())];
+    if (random_.OneIn(2)) return chunk + random_.Below(kChunkBytes);
+    return chunk + random_.Below(3) * kChunkBytes - 16 * random_.Below(2);
+  }
+
   Random& random_;
   MarkHeap heap_;
   KindTable kinds_;
   std::vector<std::vector<uint64_t>> bitmaps_;
   std::vector<Kind> kind_list_;
   std::vector<Object> objects_;
+  std::vector<uintptr_t> huge_chunks_;
   std::vector<uint64_t> roots_;
 };
 

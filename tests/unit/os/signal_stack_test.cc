@@ -251,7 +251,7 @@ TEST(SignalStack, TouchMakesThePagesOfAFramePresentOnAnAffectedKernelOnly) {
       if (stack.is_locked()) return 2;
       const uintptr_t lowest = stack.limit() - SignalFrameBytes();
       if (ResidentAt(lowest) != 0) return 3;
-      TouchBeforeSignal(stack);
+      TouchBeforeSignal({stack.base(), stack.limit()});
       if (ResidentAt(lowest) != is_affected) return 4;
       if (ResidentAt(stack.limit() - 1) != is_affected) return 5;
       if (ResidentAt(stack.base()) != 0) return 6;
@@ -289,7 +289,7 @@ TEST(SignalStack, TouchedPagesAreWritten) {
     // The kernel may have joined the stack with a neighbour, so that only the difference tells. The first call warms up.
     (void)AnonymousBytes(stack.base(), stack.limit());
     const size_t before = AnonymousBytes(stack.base(), stack.limit());
-    TouchBeforeSignal(stack);
+    TouchBeforeSignal({stack.base(), stack.limit()});
     const size_t after = AnonymousBytes(stack.base(), stack.limit());
     stack.Destroy();
     return after - before == SignalFrameBytes() ? 0 : 2;
@@ -302,7 +302,7 @@ TEST(SignalStack, TouchChangesNoContents) {
     SignalStack stack;
     if (stack.Create(KernelMemoryCalls()) != Status::kOk) return 1;
     Fill(stack.base(), stack.limit() - stack.base(), 0xa5);
-    TouchBeforeSignal(stack);
+    TouchBeforeSignal({stack.base(), stack.limit()});
     const bool is_unchanged = IsFilledWith(stack.base(), stack.limit() - stack.base(), 0xa5);
     stack.Destroy();
     return is_unchanged ? 0 : 2;

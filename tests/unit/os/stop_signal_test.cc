@@ -1,6 +1,7 @@
 #include "os/stop_signal.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,6 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "os/kernel_bugs.h"
+#include "os/memory_calls.h"
+#include "tests/unit/os/linux/fresh_kernel_bug_state.h"
 #include "tests/unit/os/stop_signal_support.h"
 
 // Who is told of a stop signal, and what it leaves undisturbed. Frames: linux/x86_64/stop_frame_test.cc; the
@@ -359,6 +363,114 @@ TEST(StopSignal, ChildOfAForkMayVerifyThoughAnotherThreadWasVerifying) {
     is_done = true;
     verifier.join();
   });
+}
+
+// A signal stack of the application's: pages of zeros that nobody has touched.
+class OwnSignalStack {
+ public:
+  static constexpr size_t kBytes = 64 * 1024;
+
+  OwnSignalStack()
+      : memory_(static_cast<char*>(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {}
+  ~OwnSignalStack() { Unmap(); }
+
+  void Install() const {
+    const stack_t stack = {memory_, 0, kBytes};
+    ASSERT_EQ(sigaltstack(&stack, nullptr), 0);
+  }
+  void Unmap() const { munmap(memory_, kBytes); }
+  void Drop() const { madvise(memory_, kBytes, MADV_DONTNEED); }
+
+  // Whether its lowest and its highest page are in memory.
+  bool HasBottom() const { return IsResident(memory_); }
+  bool HasTop() const { return IsResident(memory_ + kBytes - OsPageBytes()); }
+
+ private:
+  static bool IsResident(char* page) {
+    unsigned char residency = 0;
+    EXPECT_EQ(mincore(page, 1, &residency), 0);
+    return (residency & 1) != 0;
+  }
+
+  char* memory_;
+};
+
+void Disable() {
+  stack_t none = {};
+  none.ss_flags = SS_DISABLE;
+  ASSERT_EQ(sigaltstack(&none, nullptr), 0);
+}
+
+void Mask(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGURG);
+  ASSERT_EQ(pthread_sigmask(how, &set, nullptr), 0);
+}
+
+// The signal is sent while the thread has it blocked, so that what is in memory then was brought there by the sender.
+TEST(StopSignal, StackOfTheApplicationIsTouchedBeforeASignalOnAnAffectedKernelOnly) {
+  for (const bool is_affected : {false, true}) {
+    const testing::ChildResult result = RunWithDebug(is_affected ? "kernelbug=1" : "kernelbug=0", [is_affected] {
+      if (HasSignalVectorBug() != is_affected || !StopSignal::Install(SIGURG)) return 2;
+      const OwnSignalStack stack;
+      stack.Install();
+      CountingTarget target;
+      StopSignal::Register(target);
+      Mask(SIG_BLOCK);
+      EXPECT_FALSE(stack.HasTop());
+      EXPECT_TRUE(StopSignal::Send(target));
+      EXPECT_EQ(stack.HasTop(), is_affected);
+      EXPECT_FALSE(stack.HasBottom());
+      Mask(SIG_UNBLOCK);
+      WaitUntil([&] { return target.calls == 1; });
+      StopSignal::Unregister(target);
+      Disable();
+      return ::testing::Test::HasFailure() ? 1 : 0;
+    });
+    EXPECT_TRUE(result.exited_with(0)) << is_affected << " " << result.Describe();
+  }
+}
+
+TEST(StopSignal, StackThatTheApplicationHasChangedIsTouchedAfterTheNextSignal) {
+  const testing::ChildResult result = RunWithDebug("kernelbug=1", [] {
+    if (!StopSignal::Install(SIGURG)) return 2;
+    CountingTarget target;
+    StopSignal::Register(target);
+    const OwnSignalStack stack;
+    stack.Install();
+    StopAndWait(target);
+    stack.Drop();
+    Mask(SIG_BLOCK);
+    EXPECT_TRUE(StopSignal::Send(target));
+    EXPECT_TRUE(stack.HasTop());
+    Mask(SIG_UNBLOCK);
+    WaitUntil([&] { return target.calls == 2; });
+    StopSignal::Unregister(target);
+    Disable();
+    return ::testing::Test::HasFailure() ? 1 : 0;
+  });
+  EXPECT_TRUE(result.exited_with(0)) << result.Describe();
+}
+
+TEST(StopSignal, StackThatTheApplicationHasUnmappedDoesNoHarm) {
+  const testing::ChildResult result = RunWithDebug("kernelbug=1", [] {
+    if (!StopSignal::Install(SIGURG)) return 2;
+    CountingTarget target;
+    {
+      const OwnSignalStack stack;
+      stack.Install();
+      StopSignal::Register(target);
+      Mask(SIG_BLOCK);
+    }
+    EXPECT_TRUE(StopSignal::Send(target));
+    Disable();
+    Mask(SIG_UNBLOCK);
+    WaitUntil([&] { return target.calls == 1; });
+    StopSignal::Unregister(target);
+    return ::testing::Test::HasFailure() ? 1 : 0;
+  });
+  EXPECT_TRUE(result.exited_with(0)) << result.Describe();
 }
 
 }  // namespace
