@@ -9,6 +9,7 @@ namespace acre {
 inline constexpr uint8_t kProcessHeapRank = 10;    // First use of the drop-in's heap.
 inline constexpr uint8_t kShortageRank = 11;       // One callback for want of memory at a time.
 inline constexpr uint8_t kCycleRank = 12;          // One collection at a time.
+inline constexpr uint8_t kScavengerRank = 13;      // While memory goes back in the background.
 inline constexpr uint8_t kRootsRank = 14;
 inline constexpr uint8_t kEndsRank = 15;           // Weak references, ephemerons, finalizers, cleanups.
 inline constexpr uint8_t kMutatorListRank = 16;    // Held while the world is stopped.
@@ -20,6 +21,7 @@ inline constexpr uint8_t kLargePoolRank = 31;
 inline constexpr uint8_t kCentralListRank = 32;    // + the size class: fork takes all of them, in order.
 inline constexpr uint8_t kHugeListRank = 180;      // Objects with chunks of their own.
 inline constexpr uint8_t kMarkPoolRank = 190;      // Grey objects that markers give each other.
+inline constexpr uint8_t kWordBagRank = 195;       // Words that mutators leave for a marking collector.
 inline constexpr uint8_t kPageHeapRank = 200;
 inline constexpr uint8_t kChunkSpaceRank = 210;
 inline constexpr uint8_t kMetadataRank = 220;

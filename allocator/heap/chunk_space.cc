@@ -64,6 +64,11 @@ Status ChunkSpace::Extend(os::Reservation* reservation, ChunkUse use) {
   return Status::kOk;
 }
 
+void ChunkSpace::EnterPages(const os::Reservation& reservation) {
+  os::MutexLock lock(mutex_);
+  Enter(reservation, ChunkUse::kPages, ChunkUse::kPages);
+}
+
 void ChunkSpace::Release(const os::Reservation& reservation, uintptr_t prepared_base, size_t prepared_bytes,
                          size_t ready_bytes) {
   os::MutexLock lock(mutex_);

@@ -37,6 +37,9 @@ class ChunkSpace {
   // Reserves `chunks` chunks side by side and enters them in the table.
   Status Reserve(size_t chunks, ChunkUse first, ChunkUse rest, os::Reservation* reservation);
 
+  // A reservation that was entered as kReserved has become chunks of pages.
+  void EnterPages(const os::Reservation& reservation);
+
   // Reserves the chunk right behind a reservation, which grows by it. kConflict if it is taken.
   Status Extend(os::Reservation* reservation, ChunkUse use);
 

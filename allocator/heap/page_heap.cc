@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "os/check.h"
-#include "os/clock.h"
 
 namespace acre {
 
@@ -33,11 +32,28 @@ Span* PageHeap::AllocateLarge(size_t pages, size_t alignment_pages, Kind kind) {
   return span;
 }
 
-// Free memory goes back where it would exceed the limit.
+size_t PageHeap::HeldPages() const {
+  return used_pages_.load(std::memory_order_relaxed) + huge_pages_.load(std::memory_order_relaxed) +
+         dirty_pages_.load(std::memory_order_relaxed);
+}
+
+// Free memory goes back where it would exceed the limit. So at the soft one; but where spans alone exceed that only as the heap grows:
+// else what is freed is used again.
 void PageHeap::KeepToLimit() {
-  const size_t held = used_pages_.load(std::memory_order_relaxed) + huge_pages_.load(std::memory_order_relaxed) +
-                      dirty_pages_.load(std::memory_order_relaxed);
+  const size_t held = HeldPages();
   if (held > limit_pages_.load(std::memory_order_relaxed)) [[unlikely]] (void)ReleaseAll();
+  const size_t soft_limit = soft_limit_pages_.load(std::memory_order_relaxed);
+  if (held <= soft_limit) [[likely]] return;
+  const bool has_grown = has_grown_.exchange(false, std::memory_order_relaxed);
+  if (has_grown || held - dirty_pages_.load(std::memory_order_relaxed) <= soft_limit) KeepToSoftLimit();
+}
+
+void PageHeap::KeepToSoftLimit() {
+  const size_t held = HeldPages();
+  const size_t limit = soft_limit_pages_.load(std::memory_order_relaxed);
+  if (held <= limit || dirty_pages_.load(std::memory_order_relaxed) == 0) return;
+  (void)Release(held - limit < kLeastReleasePages ? kLeastReleasePages : held - limit, Spare::kNothing);
+  (void)ReleaseEmptyChunks(1);
 }
 
 bool PageHeap::ChargeHuge(size_t bytes) {
@@ -45,6 +61,7 @@ bool PageHeap::ChargeHuge(size_t bytes) {
     os::MutexLock lock(mutex_);
     if (ExceedsLimit(bytes)) return false;
     huge_pages_.store(huge_pages_.load(std::memory_order_relaxed) + PagesFor(bytes), std::memory_order_relaxed);
+    has_grown_.store(true, std::memory_order_relaxed);
   }
   KeepToLimit();
   return true;
@@ -79,6 +96,13 @@ Span* PageHeap::AllocateFrom(ChunkRecord& record, uint32_t pages, uint32_t align
   const uint32_t first = only_dirty ? chunk_pages.AllocateDirty(pages, alignment)
                                     : chunk_pages.Allocate(pages, alignment, &scavenged);
   if (first == ChunkPages::kNone) return nullptr;
+  // What was given back is filled again as in a chunk that is new.
+  if (!record.has_records && !record.wants_huge_pages && used_bytes() >= huge_page_threshold_) {
+    record.wants_huge_pages = true;
+    space_.AdviseHugePages(record.chunk->base(), kMarkingRecordBytes, true);
+    space_.AdviseHugePages(record.chunk->PageAddress(kFirstPage), (chunk_pages.limit() - kFirstPage) * kPageBytes, true);
+  }
+  record.has_records = true;
   AccountTaken(pages, scavenged);
   Span* span = MakeSpan(record.chunk, first, pages, size_class, kind);
   span->is_zeroed = scavenged == pages;
@@ -173,7 +197,7 @@ bool PageHeap::AddChunk() {
   constexpr size_t kRecordBytes = size_t{kFirstPage} * kPageBytes;
   os::Reservation reservation;
   for (;;) {
-    if (chunk_space_.Reserve(1, ChunkUse::kPages, ChunkUse::kPages, &reservation) != Status::kOk) return false;
+    if (chunk_space_.Reserve(1, ChunkUse::kReserved, ChunkUse::kReserved, &reservation) != Status::kOk) return false;
     const Status status = space_.Prepare(reservation, reservation.base, kRecordBytes, "acre: heap");
     if (status == Status::kOk) break;
     // A reservation that is not mapped (under a limit on address space) is verified only now.
@@ -184,14 +208,12 @@ bool PageHeap::AddChunk() {
     chunk_space_.Abandon(reservation);
   }
   auto* chunk = reinterpret_cast<Chunk*>(reservation.base);
-  // The records that marking reads for each object: in a chunk that gets filled nearly all of it is used anyway.
-  constexpr size_t kMarkingRecordBytes = 2 * kMiB;
-  static_assert(offsetof(Chunk, state_rows) <= kMarkingRecordBytes);
   if (used_bytes() >= huge_page_threshold_) space_.AdviseHugePages(reservation.base, kMarkingRecordBytes, true);
   chunk->pages.Initialise(kFirstPage, kFirstPage);
+  chunk_space_.EnterPages(reservation);
   uint32_t place = chunk_count_;
   for (; place > 0 && chunks_[place - 1].chunk > chunk; --place) chunks_[place] = chunks_[place - 1];
-  chunks_[place] = {.chunk = chunk, .reservation = reservation, .wants_huge_pages = true};
+  chunks_[place] = {.chunk = chunk, .reservation = reservation, .wants_huge_pages = true, .has_records = true};
   ++chunk_count_;
   return true;
 }
@@ -222,138 +244,14 @@ void PageHeap::AccountTaken(uint32_t pages, uint32_t scavenged) {
   const size_t dirty = dirty_pages_.load(std::memory_order_relaxed) - (pages - scavenged);
   dirty_pages_.store(dirty, std::memory_order_relaxed);
   dirty_low_water_.Note(dirty);
-  if (scavenged != 0) space_.Use(0, size_t{scavenged} * kPageBytes);
+  if (scavenged == 0) return;
+  space_.Use(0, size_t{scavenged} * kPageBytes);
+  has_grown_.store(true, std::memory_order_relaxed);
 }
 
 void PageHeap::AccountFreed(uint32_t pages) {
   used_pages_.store(used_pages_.load(std::memory_order_relaxed) - pages, std::memory_order_relaxed);
   dirty_pages_.store(dirty_pages_.load(std::memory_order_relaxed) + pages, std::memory_order_relaxed);
-}
-
-size_t PageHeap::ReleaseIdle(uint64_t now_ns) {
-  constexpr uint64_t kQuarterNs = os::kNsPerSecond / 4;
-  size_t idle_pages;
-  {
-    os::MutexLock lock(mutex_);
-    idle_pages = dirty_low_water_.Advance(now_ns, kQuarterNs, dirty_pages_.load(std::memory_order_relaxed));
-    dirty_low_water_.Subtract(idle_pages);
-  }
-  if (idle_pages == 0) return 0;
-  const size_t released = Release(idle_pages);
-  ReleaseEmptyChunks(1);
-  return released;
-}
-
-size_t PageHeap::ReleaseAll() {
-  const size_t released = Release(SIZE_MAX / kPageBytes);
-  ReleaseEmptyChunks(1);
-  return released;
-}
-
-bool PageHeap::ReleaseAddressSpace() {
-  const bool released_chunks = ReleaseEmptyChunks(0);
-  os::MutexLock lock(mutex_);
-  bool released_tails = false;
-  for (uint32_t i = 0; i < chunk_count_; ++i) {
-    const ChunkRecord& record = chunks_[i];
-    ChunkPages& pages = record.chunk->pages;
-    const uint32_t tail = pages.FreeTail();
-    if (record.reservation.is_mapped || tail == 0) continue;
-    const uint32_t dirty = pages.dirty_pages();
-    const uint32_t limit = pages.limit();
-    const size_t scavenged = pages.Shrink(limit - tail);
-    space_.Use(0, scavenged * kPageBytes);  // Counted as ready, as the whole tail is now taken for.
-    const uintptr_t base = record.chunk->PageAddress(limit - tail);
-    const bool is_released = space_.Fault(record.reservation, base, size_t{tail} * kPageBytes) == Status::kOk;
-    if (!is_released) {
-      // The kernel has no mapping left to split with: the pages come back as if all of them held memory.
-      uint32_t taken_scavenged;
-      pages.Extend(limit);
-      CHECK(pages.AllocateAt(limit - tail, tail, &taken_scavenged));
-      pages.Free(limit - tail, tail);
-    }
-    dirty_pages_.store(dirty_pages_.load(std::memory_order_relaxed) + pages.dirty_pages() - dirty,
-                       std::memory_order_relaxed);
-    dirty_low_water_.Note(dirty_pages_.load(std::memory_order_relaxed));
-    released_tails |= is_released;
-  }
-  return released_chunks || released_tails;
-}
-
-// Gives back empty chunks whose memory has been given back already, but for `kept` of them.
-bool PageHeap::ReleaseEmptyChunks(uint32_t kept) {
-  os::MutexLock lock(mutex_);
-  uint32_t left = 0;
-  for (uint32_t i = 0; i < chunk_count_; ++i) {
-    const ChunkPages& pages = chunks_[i].chunk->pages;
-    const bool is_idle = pages.is_empty() && pages.dirty_pages() == 0;
-    if (is_idle && kept == 0) {
-      ReleaseChunk(chunks_[i]);
-      continue;
-    }
-    if (is_idle) --kept;
-    chunks_[left++] = chunks_[i];
-  }
-  const bool released = left != chunk_count_;
-  chunk_count_ = left;
-  return released;
-}
-
-void PageHeap::ReleaseChunk(const ChunkRecord& record) {
-  const ChunkPages& pages = record.chunk->pages;
-  const size_t prepared = size_t{pages.limit()} * kPageBytes;
-  const size_t used = pages.limit() - kFirstPage - pages.free_pages();
-  const size_t ready = (used + pages.dirty_pages()) * kPageBytes;
-  chunk_space_.Release(record.reservation, record.reservation.base, prepared, ready);
-}
-
-size_t PageHeap::Release(size_t pages) {
-  size_t released = 0;
-  while (released < pages) {
-    ChunkRecord* record;
-    uint32_t first;
-    uint32_t count;
-    Chunk* chunk;
-    size_t chunk_bytes;
-    bool had_huge_pages;
-    {
-      os::MutexLock lock(mutex_);
-      const size_t most = pages - released < kReleasePages ? pages - released : kReleasePages;
-      count = TakeDirty(static_cast<uint32_t>(most), &record, &first);
-      if (count == 0) break;
-      chunk = record->chunk;
-      chunk_bytes = (chunk->pages.limit() - kFirstPage) * kPageBytes;
-      had_huge_pages = record->wants_huge_pages;
-      record->wants_huge_pages = false;
-    }
-    // Without this the kernel's own daemon would fill the hole again to make a huge page of it.
-    if (had_huge_pages && huge_page_threshold_ != SIZE_MAX) {
-      space_.AdviseHugePages(chunk->PageAddress(kFirstPage), chunk_bytes, false);
-    }
-    const bool is_released = space_.Unuse(chunk->PageAddress(first), size_t{count} * kPageBytes);
-    os::MutexLock lock(mutex_);
-    if (!is_released) {
-      chunk->pages.Free(first, count);
-      dirty_pages_.store(dirty_pages_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
-      break;
-    }
-    chunk->pages.FreeScavenged(first, count);
-    released += count;
-    released_bytes_ += size_t{count} * kPageBytes;
-  }
-  return released * kPageBytes;
-}
-
-uint32_t PageHeap::TakeDirty(uint32_t most, ChunkRecord** record, uint32_t* first) {
-  for (uint32_t i = chunk_count_; i-- > 0;) {
-    const uint32_t count = chunks_[i].chunk->pages.TakeDirty(most, first);
-    if (count == 0) continue;
-    *record = &chunks_[i];
-    const size_t dirty = dirty_pages_.load(std::memory_order_relaxed) - count;
-    dirty_pages_.store(dirty, std::memory_order_relaxed);
-    return count;
-  }
-  return 0;
 }
 
 PageHeapStats PageHeap::stats() {
@@ -385,7 +283,7 @@ void PageHeap::CheckInvariants() {
   }
   CHECK(dirty_pages == dirty_pages_.load(std::memory_order_relaxed));
   CHECK(used_pages == used_pages_.load(std::memory_order_relaxed));
-  CHECK(used_pages == taken_pages);
+  CHECK(used_pages + releasing_pages_ == taken_pages);
 }
 
 void PageHeap::ReleaseChunks() {

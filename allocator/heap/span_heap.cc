@@ -156,6 +156,7 @@ void SpanHeap::FreeSlow(ThreadCache& cache, void* object) {
       if (huge_list_.Free(address)) return;
       break;
     case ChunkUse::kNone:
+    case ChunkUse::kReserved:
       break;
   }
   ReportMisuse("free", address);
@@ -188,6 +189,7 @@ size_t SpanHeap::UsableBytes(const void* object, const char* verb) const {
       return huge.bytes;
     }
     case ChunkUse::kNone:
+    case ChunkUse::kReserved:
       break;
   }
   ReportMisuse(verb, address);
@@ -275,14 +277,29 @@ void SpanHeap::ReportMisuse(const char* verb, uintptr_t address) const {
       os::Fatal(verb, " of ", Hex{address}, ": no block is there (freed before, or never allocated)");
     }
     case ChunkUse::kNone:
+    case ChunkUse::kReserved:
       break;
   }
   os::Fatal(verb, " of ", Hex{address}, ": not an address of this heap (or of a block long given back)");
 }
 
-size_t SpanHeap::ReleaseIdle(uint64_t now_ns) {
+void SpanHeap::ReleaseIdleSlots(uint64_t now_ns) {
   for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).ReleaseIdle(now_ns);
+}
+
+size_t SpanHeap::ReleaseIdle(uint64_t now_ns) {
+  ReleaseIdleSlots(now_ns);
   return page_heap_.ReleaseIdle(now_ns);
+}
+
+IdleRelease SpanHeap::ReleaseIdle(uint64_t now_ns, size_t most_bytes) {
+  ReleaseIdleSlots(now_ns);
+  return page_heap_.ReleaseIdle(now_ns, most_bytes);
+}
+
+size_t SpanHeap::ReleaseSome(size_t most_bytes) {
+  for (uint32_t number = 1; number < kSizeClassCount; ++number) central(static_cast<SizeClass>(number)).DrainDepot();
+  return page_heap_.ReleaseSome(most_bytes);
 }
 
 size_t SpanHeap::ReleaseAll() {

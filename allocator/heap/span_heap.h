@@ -79,6 +79,10 @@ class SpanHeap {
   size_t ReleaseIdle(uint64_t now_ns);
   size_t ReleaseAll();
 
+  // The same in steps: PageHeap.
+  IdleRelease ReleaseIdle(uint64_t now_ns, size_t most_bytes);
+  size_t ReleaseSome(size_t most_bytes);
+
   HeapStats stats();
   ClassStats class_stats(SizeClass size_class);
   void CheckInvariants();
@@ -110,6 +114,7 @@ class SpanHeap {
   void Reclaim(ThreadCache& cache);
   void TrimAfterGrowth(ThreadCache& cache);
   void FreeSlow(ThreadCache& cache, void* object);
+  void ReleaseIdleSlots(uint64_t now_ns);
   Span* FindLarge(uintptr_t address) const;
   void* MoveTo(ThreadCache& cache, void* object, size_t old_bytes, size_t bytes);
   [[noreturn]] void ReportMisuse(const char* verb, uintptr_t address) const;

@@ -112,11 +112,20 @@ void ChunkPages::Free(uint32_t first, uint32_t count) {
   dirty_bounds_.Lower(FindLastOneEnd(first_usable_, first, [this](uint32_t index) { return ~DirtyWord(index); }));
 }
 
-uint32_t ChunkPages::TakeDirty(uint32_t most, uint32_t* first) {
+bool ChunkPages::IsInDenseBlock(uint32_t word) const {
+  constexpr uint32_t kBlockWords = kBlockPages / kWordBits;
+  return CountOnes(&in_use_[word / kBlockWords * kBlockWords], kBlockWords) >= kDensePages;
+}
+
+uint32_t ChunkPages::TakeDirty(uint32_t most, Spare spare, uint32_t* first) {
   if (dirty_pages_ == 0) return 0;
-  uint32_t end = FindLastOneEnd(first_usable_, limit_, [this](uint32_t index) { return DirtyWord(index); });
-  ASSERT(end > first_usable_);
-  uint32_t base = FindLastOneEnd(first_usable_, end, [this](uint32_t index) { return ~DirtyWord(index); });
+  const auto takeable = [&](uint32_t index) {
+    const uint64_t dirty = DirtyWord(index);
+    return dirty == 0 || (spare == Spare::kDenseBlocks && IsInDenseBlock(index)) ? 0 : dirty;
+  };
+  const uint32_t end = FindLastOneEnd(first_usable_, limit_, takeable);
+  if (end == first_usable_) return 0;
+  uint32_t base = FindLastOneEnd(first_usable_, end, [&](uint32_t index) { return ~takeable(index); });
   if (end - base > most) base = end - most;
   Take(base, end - base);
   *first = base;

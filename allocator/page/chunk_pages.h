@@ -26,9 +26,17 @@
 
 namespace acre {
 
+// What is not given back: nothing is spared, or blocks are that are nearly full. A block is what one huge page covers, which
+// the kernel splits for good when a part of it is given back.
+enum class Spare : uint8_t { kNothing, kDenseBlocks };
+
 class ChunkPages {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kBlockPages = 2 * kMiB / kPageBytes;
+  // So many in use make a block dense: 7 in 8. At 3 in 4 what is spared could be a third of what lives, which leaves nothing
+  // of a heap that is to shrink to 1.2 times as much; at 15 in 16 hardly a huge page stays whole.
+  static constexpr uint32_t kDensePages = kBlockPages / 8 * 7;
 
   // Every page from first_usable on is free and scavenged; those below hold the chunk's records and are in use for good.
   // The object's memory is zeroed before.
@@ -47,8 +55,9 @@ class ChunkPages {
   void Free(uint32_t first, uint32_t count);
 
   // Takes the highest run of at most `most` dirty pages, whose memory is about to be given back; then FreeScavenged, or
-  // Free if the kernel refused. Returns its length and stores its first page; 0 if no page is dirty.
-  uint32_t TakeDirty(uint32_t most, uint32_t* first);
+  // Free if the kernel refused. Returns its length and stores its first page; 0 if there is none. Runs in dense blocks are
+  // passed over if they are to be spared.
+  uint32_t TakeDirty(uint32_t most, Spare spare, uint32_t* first);
   void FreeScavenged(uint32_t first, uint32_t count);
 
   bool IsInUse(uint32_t page) const;
@@ -76,6 +85,7 @@ class ChunkPages {
 
   uint64_t DirtyWord(uint32_t index) const { return ~(in_use_[index] | scavenged_[index]); }
   uint64_t FreeWord(uint32_t index) const { return ~in_use_[index]; }
+  bool IsInDenseBlock(uint32_t word) const;
   static constexpr uint32_t BoundOf(uint32_t count) { return count < kBounds ? count : kBounds - 1; }
   uint32_t FreeRunBefore(uint32_t page) const;
   uint32_t Take(uint32_t first, uint32_t count);

@@ -1,7 +1,9 @@
 #include "allocator/span/chunk.h"
 
+#include <bit>
 #include <cstring>
 
+#include "allocator/base/racy.h"
 #include "os/check.h"
 
 namespace acre {
@@ -23,26 +25,55 @@ void StateRows::Free(uint32_t shift, size_t row_offset) {
   if (row < search_from_[area]) search_from_[area] = row;
 }
 
+namespace {
+
+void SetDescriptor(Chunk* chunk, uint32_t page, PageDescriptor descriptor) {
+  __atomic_store_n(reinterpret_cast<uint32_t*>(&chunk->descriptors[page]), std::bit_cast<uint32_t>(descriptor), __ATOMIC_RELEASE);
+}
+
+void Label(Chunk* chunk, uint32_t first, uint32_t pages, SizeClass size_class, Kind kind) {
+  for (uint32_t number = 0; number < pages; ++number) {
+    SetDescriptor(chunk, first + number, PageDescriptor(size_class, kind, number));
+  }
+}
+
+}  // namespace
+
+// Neighbours of the word are other pools'.
+void SetOld(const Span* span, bool is_old) {
+  uint64_t* words = ChunkOf(span)->old_pages;
+  ForEachWord(FirstPageOf(span), span->pages, [=](uint32_t word, uint64_t mask) {
+    if (is_old) {
+      __atomic_fetch_or(&words[word], mask, __ATOMIC_RELAXED);
+    } else {
+      __atomic_fetch_and(&words[word], ~mask, __ATOMIC_RELAXED);
+    }
+  });
+}
+
+void ChangeKind(Span* span, Kind kind) {
+  span->kind = kind;
+  Label(ChunkOf(span), FirstPageOf(span), span->pages, span->size_class, kind);
+}
+
 Span* MakeSpan(Chunk* chunk, uint32_t first, uint32_t pages, SizeClass size_class, Kind kind) {
   Span* span = &chunk->spans[first];
-  *span = Span{.next = nullptr,
-               .previous = nullptr,
-               .pages = pages,
-               .free_slots = 0,
-               .size_class = size_class,
-               .kind = kind,
-               .bucket = 0,
-               .is_zeroed = false};
-  for (uint32_t number = 0; number < pages; ++number) {
-    chunk->descriptors[first + number] = PageDescriptor(size_class, kind, number);
-  }
-  if (size_class == kLargeClass) {
-    chunk->alloc_lines[first] = BitLine{.words = {1}};  // Its one object, as marking looks for it.
-    return span;
-  }
+  span->next = nullptr;
+  span->previous = nullptr;
+  RacyStore(span->pages, pages);
+  span->free_slots = 0;
+  span->size_class = size_class;
+  span->kind = kind;
+  span->bucket = 0;
+  span->is_zeroed = false;
+  // A large span has one object, as marking looks for it. A marker may look as soon as the pages have descriptors.
+  uint64_t* const alloc_words = chunk->alloc_lines[first].words;
+  RacyStore(alloc_words[0], uint64_t{size_class == kLargeClass});
+  for (size_t word = 1; word < sizeof(BitLine) / sizeof(uint64_t); ++word) RacyStore(alloc_words[word], uint64_t{0});
+  Label(chunk, first, pages, size_class, kind);
+  if (size_class == kLargeClass) return span;
   const SizeClassInfo& info = kSizeClasses[size_class];
   span->free_slots = info.slots;
-  chunk->alloc_lines[first] = BitLine{};
   if (kind != kNoPointers) return span;
   for (uint32_t page = first; page < first + pages; ++page) {
     const uint32_t row = chunk->state_rows.Allocate(info.state_shift);
@@ -56,8 +87,9 @@ Span* MakeSpan(Chunk* chunk, uint32_t first, uint32_t pages, SizeClass size_clas
 void UnmakeSpan(Span* span) {
   Chunk* chunk = ChunkOf(span);
   const uint32_t first = FirstPageOf(span);
+  if (IsOld(span)) SetOld(span, false);
   for (uint32_t page = first; page < first + span->pages; ++page) {
-    chunk->descriptors[page] = PageDescriptor();
+    SetDescriptor(chunk, page, PageDescriptor());
     const PageRef ref = chunk->page_refs[page];
     if (ref.is_none()) continue;
     const uintptr_t row = ref.StateAddress(chunk->PageAddress(page));
@@ -72,9 +104,9 @@ void ResizeLargeSpan(Span* span, uint32_t pages) {
   const uint32_t first = FirstPageOf(span);
   ASSERT(span->size_class == kLargeClass);
   for (uint32_t number = span->pages; number < pages; ++number) {
-    chunk->descriptors[first + number] = PageDescriptor(kLargeClass, span->kind, number);
+    SetDescriptor(chunk, first + number, PageDescriptor(kLargeClass, span->kind, number));
   }
-  for (uint32_t number = pages; number < span->pages; ++number) chunk->descriptors[first + number] = PageDescriptor();
+  for (uint32_t number = pages; number < span->pages; ++number) SetDescriptor(chunk, first + number, PageDescriptor());
   span->pages = pages;
 }
 

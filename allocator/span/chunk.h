@@ -8,7 +8,7 @@
 //   + spans        32 bytes a page           span records, at the first page of each span
 //   + alloc lines  64 bytes a page           a bit for each slot: handed out
 //   + white lines  64 bytes a page           a bit for each slot: to be freed unless marking reaches it
-//   + pending marks                          a bit a page: see collect/mark_bits.h
+//   + pending marks, old pages               a bit a page: see collect/mark_bits.h, and span_pool.h there
 //   + states                                 a byte for each slot: see span/slot_state.h
 //   + pages' bitmaps                         page/chunk_pages.h
 //   kFirstPage                               the pages
@@ -61,6 +61,8 @@ struct Chunk {
   StateRows state_rows;
   ChunkPages pages;
   uint64_t pending_marks[kChunkPages / kWordBits];
+  bool is_watched;  // collect/heap_watch.h
+  uint64_t old_pages[kChunkPages / kWordBits];  // Of spans that had live objects when a cycle swept them that keeps marks.
   alignas(4096) SlotState states[kStateBytes];
 
   uintptr_t base() const { return reinterpret_cast<uintptr_t>(this); }
@@ -70,6 +72,8 @@ struct Chunk {
 // The first page behind the records, at a multiple of 2 MiB so that huge pages fit.
 inline constexpr uint32_t kFirstPage = static_cast<uint32_t>(PagesFor(AlignUp(sizeof(Chunk), 2 * kMiB)));
 inline constexpr uint32_t kUsablePages = kChunkPages - kFirstPage;
+// What of the records a collected heap touches for each page in use: 2 % of it.
+inline constexpr size_t kRecordBytesPerPage = sizeof(PageRef) + sizeof(PageDescriptor) + sizeof(Span) + 2 * sizeof(BitLine);
 static_assert(sizeof(Chunk) <= 10 * kMiB);
 
 inline Chunk* ChunkOf(uintptr_t address) { return reinterpret_cast<Chunk*>(address & ~kChunkMask); }
@@ -80,6 +84,13 @@ inline uintptr_t BaseOf(const Span* span) { return ChunkOf(span)->PageAddress(Fi
 inline size_t BytesOf(const Span* span) { return size_t{span->pages} << kPageShift; }
 inline uint64_t* AllocBitsOf(const Span* span) { return ChunkOf(span)->alloc_lines[FirstPageOf(span)].words; }
 inline uint64_t* WhiteBitsOf(const Span* span) { return ChunkOf(span)->white_lines[FirstPageOf(span)].words; }
+
+// The bits of the span's pages in old_pages. Whoever the span cannot be freed under.
+inline bool IsOld(const Span* span) {
+  const uint32_t first = FirstPageOf(span);
+  return (__atomic_load_n(&ChunkOf(span)->old_pages[first / kWordBits], __ATOMIC_RELAXED) >> first % kWordBits & 1) != 0;
+}
+void SetOld(const Span* span, bool is_old);
 
 // The span that a page of this chunk belongs to, or null.
 inline Span* SpanOfPage(Chunk* chunk, uint32_t page) {
@@ -113,6 +124,9 @@ inline Slot FindSlot(const ChunkTable& table, uintptr_t word) {
 // Makes the pages [first, first + pages), which are in use and belong to no span, a span; fills descriptors, state rows
 // and allocation bits (all free). The page heap's lock is held.
 Span* MakeSpan(Chunk* chunk, uint32_t first, uint32_t pages, SizeClass size_class, Kind kind);
+
+// A large span's objects are of another kind from now on.
+void ChangeKind(Span* span, Kind kind);
 
 // The reverse: the pages then belong to no span.
 void UnmakeSpan(Span* span);

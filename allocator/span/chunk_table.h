@@ -4,7 +4,8 @@
 // page covers 256 GiB. The byte is read by free for every address and by marking for every word.
 //
 // Written under the page heap's or the huge list's lock when a chunk comes or goes; read by anyone without a lock. An
-// address that a thread may use at all was given to it after the byte was written.
+// address that a thread may use at all was given to it after the byte was written. Marking looks up words that nobody
+// gave to it: so a chunk is called one of pages only when its records can be read.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +20,10 @@ enum class ChunkUse : uint8_t {
   kPages,     // A chunk of pages: span/chunk.h.
   kHuge,      // The first chunk of a huge object: heap/huge_list.h.
   kHugeTail,  // A further chunk of one.
+  kReserved,  // To be a chunk of pages, whose records cannot be read yet.
 };
+
+constexpr bool IsHuge(ChunkUse use) { return use == ChunkUse::kHuge || use == ChunkUse::kHugeTail; }
 
 class ChunkTable {
  public:
@@ -51,9 +55,9 @@ class ChunkTable {
   uintptr_t base() const { return limit() == 0 ? 0 : ~__atomic_load_n(&from_top_, __ATOMIC_RELAXED); }
   uintptr_t limit() const { return __atomic_load_n(&limit_, __ATOMIC_RELAXED); }
 
-  // Whether all of [base, limit) is chunks of pages.
-  bool HasOnlyPages() const {
-    for (uintptr_t chunk = base(); chunk < limit(); chunk += kChunkBytes) {
+  // Whether all of [base, limit) is chunks of pages. It stays so until a chunk is released.
+  bool HasOnlyPages(uintptr_t base, uintptr_t limit) const {
+    for (uintptr_t chunk = base; chunk < limit; chunk += kChunkBytes) {
       if (!IsChunk(chunk)) return false;
     }
     return true;

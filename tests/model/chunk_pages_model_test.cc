@@ -67,11 +67,16 @@ class Model {
     return found;
   }
 
-  // The highest run of dirty pages: its first page and length.
-  std::pair<uint32_t, uint32_t> HighestDirty() const {
+  // The highest run of dirty pages, or of those that are in no dense block: its first page and length.
+  std::pair<uint32_t, uint32_t> HighestDirty(Spare spare) const {
     std::pair<uint32_t, uint32_t> highest{0, 0};
     ForEach([&](uint32_t begin, uint32_t end, Use use) {
-      if (use == Use::kDirty) highest = {begin, end - begin};
+      if (use != Use::kDirty) return;
+      for (uint32_t page = begin; page < end; ++page) {
+        if (spare == Spare::kDenseBlocks && IsInDenseBlock(page)) continue;
+        const bool goes_on = highest.second != 0 && highest.first + highest.second == page;
+        highest = goes_on ? std::pair{highest.first, highest.second + 1} : std::pair{page, 1u};
+      }
     });
     return highest;
   }
@@ -84,6 +89,12 @@ class Model {
     for (auto here = uses_.begin(); std::next(here) != uses_.end(); ++here) {
       visit(here->first, std::next(here)->first, here->second);
     }
+  }
+  bool IsInDenseBlock(uint32_t page) const {
+    const uint32_t base = page / ChunkPages::kBlockPages * ChunkPages::kBlockPages;
+    const uint32_t free =
+        Count(base, ChunkPages::kBlockPages, Use::kDirty) + Count(base, ChunkPages::kBlockPages, Use::kScavenged);
+    return ChunkPages::kBlockPages - free >= ChunkPages::kDensePages;
   }
   void Split(uint32_t page) { uses_.emplace(page, std::prev(uses_.upper_bound(page))->second); }
   void Merge() {
@@ -192,8 +203,9 @@ class ChunkPagesModel {
   void GiveBack() {
     const uint32_t most = 1 + static_cast<uint32_t>(random_.Skewed(8));
     uint32_t first = 0;
-    const uint32_t count = pages_->TakeDirty(most, &first);
-    const auto [begin, length] = model_.HighestDirty();
+    const Spare spare = random_.OneIn(2) ? Spare::kDenseBlocks : Spare::kNothing;
+    const uint32_t count = pages_->TakeDirty(most, spare, &first);
+    const auto [begin, length] = model_.HighestDirty(spare);
     ASSERT_EQ(count, std::min(length, most));
     if (count == 0) return;
     ASSERT_EQ(first, begin + length - count);

@@ -6,38 +6,20 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "os/clock.h"
 #include "tests/support/allocator/heap_under_test.h"
+#include "tests/support/background.h"
 
 namespace acre {
 namespace {
 
+using testing::ComesTrue;
+using testing::CountThreadsNamed;
 using testing::HeapUnderTest;
-
-bool HasThreadNamed(const std::string& name) {
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string found;
-    std::ifstream(task.path() / "comm") >> found;
-    if (found == name) return true;
-  }
-  return false;
-}
-
-template <class Condition>
-bool ComesTrue(Condition condition, std::chrono::seconds limit = std::chrono::seconds(30)) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 class HousekeeperTest : public ::testing::Test {
  protected:
@@ -60,7 +42,7 @@ TEST_F(HousekeeperTest, LittleFreeMemoryStartsNoThread) {
   MakeDirty(15 * kMiB);
   const uint64_t end_ns = os::MonotonicNs() + os::kNsPerSecond * 3 / 2;
   while (os::MonotonicNs() < end_ns) keeper_.Poke();
-  EXPECT_FALSE(HasThreadNamed("acre"));
+  EXPECT_EQ(CountThreadsNamed("acre"), 0u);
   EXPECT_EQ(dirty_bytes(), 15 * kMiB);
 }
 
@@ -69,7 +51,7 @@ TEST_F(HousekeeperTest, SomeFreeMemoryStartsAThreadOnlyAfterASecond) {
   const uint64_t begin_ns = os::MonotonicNs();
   ASSERT_TRUE(ComesTrue([&] {
     keeper_.Poke();
-    return HasThreadNamed("acre");
+    return CountThreadsNamed("acre") != 0;
   }));
   // The clock that is read for this is coarse.
   EXPECT_GE(os::MonotonicNs() - begin_ns, os::kNsPerSecond - 20'000'000);
@@ -79,7 +61,7 @@ TEST_F(HousekeeperTest, SomeFreeMemoryStartsAThreadOnlyAfterASecond) {
 TEST_F(HousekeeperTest, MuchFreeMemoryGoesBackWithoutAFurtherCall) {
   MakeDirty(80 * kMiB);
   keeper_.Poke();
-  EXPECT_TRUE(HasThreadNamed("acre"));
+  EXPECT_NE(CountThreadsNamed("acre"), 0u);
   EXPECT_TRUE(ComesTrue([&] { return dirty_bytes() == 0; }));
 }
 
@@ -87,9 +69,9 @@ TEST_F(HousekeeperTest, StopEndsTheThreadAndNoneIsStartedAfterwards) {
   MakeDirty(80 * kMiB);
   keeper_.Poke();
   keeper_.Stop();
-  EXPECT_TRUE(ComesTrue([&] { return !HasThreadNamed("acre"); })) << "it may still be on its way out";
+  EXPECT_TRUE(ComesTrue([&] { return CountThreadsNamed("acre") == 0; })) << "it may still be on its way out";
   for (int i = 0; i < 100; ++i) keeper_.Poke();
-  EXPECT_FALSE(HasThreadNamed("acre"));
+  EXPECT_EQ(CountThreadsNamed("acre"), 0u);
 }
 
 TEST_F(HousekeeperTest, WhereNoThreadIsWantedTheCallsThatFreeDoItsWork) {
@@ -99,14 +81,14 @@ TEST_F(HousekeeperTest, WhereNoThreadIsWantedTheCallsThatFreeDoItsWork) {
     keeper_.Poke();
     return dirty_bytes() < 16 * kMiB;
   }));
-  EXPECT_FALSE(HasThreadNamed("acre"));
+  EXPECT_EQ(CountThreadsNamed("acre"), 0u);
 }
 
 TEST_F(HousekeeperTest, ForgottenThreadIsStartedAgain) {
   keeper_.ForgetThread();
   MakeDirty(80 * kMiB);
   keeper_.Poke();
-  EXPECT_TRUE(HasThreadNamed("acre"));
+  EXPECT_NE(CountThreadsNamed("acre"), 0u);
 }
 
 TEST_F(HousekeeperTest, StopWithoutAThreadReturns) { keeper_.Stop(); }

@@ -64,6 +64,15 @@ TEST_F(PageHeapTest, ChunkIsMadeAccessibleInSmallSteps) {
   page_heap_.Free(span);
 }
 
+TEST_F(PageHeapTest, ChunkIsCalledOneOfPagesOnlyWhenItsRecordsAreReadable) {
+  ChunkUse before = ChunkUse::kNone;
+  fake_.BeforeNth(1, os::FakeMemory::Kind::kProtect, [&] { before = table_->Use(table_->base()); });
+  Span* span = Large(1);
+  EXPECT_EQ(before, ChunkUse::kReserved);
+  EXPECT_EQ(table_->Use(table_->base()), ChunkUse::kPages);
+  page_heap_.Free(span);
+}
+
 TEST_F(PageHeapTest, FreshSpanIsZeroedAndAReusedOneIsNot) {
   Span* span = Large(3);
   EXPECT_TRUE(span->is_zeroed);
@@ -284,6 +293,61 @@ TEST_F(PageHeapTest, EachSpanInUseIsVisitedOnce) {
   std::vector<const Span*> visited;
   page_heap_.ForEachSpan([&](const Span* span) { visited.push_back(span); });
   EXPECT_THAT(visited, ::testing::UnorderedElementsAre(spans[1], spans[2], spans[3]));
+}
+
+// ---- Chunks that stay ----------------------------------------------------------------------------------------------
+
+// So that any word may be looked up while memory goes back.
+TEST_F(PageHeapTest, AKeptChunksRecordsReadAsZerosOnceItIsEmpty) {
+  page_heap_.set_keeps_chunks(true);
+  std::vector<Span*> spans;
+  while (page_heap_.stats().chunks < 3) spans.push_back(Large(1000));
+  std::vector<uintptr_t> addresses;
+  for (Span* span : spans) addresses.push_back(BaseOf(span));
+  for (Span* span : spans) page_heap_.Free(span);
+  while (page_heap_.ReleaseSome(kMiB) != 0) {
+  }
+  EXPECT_EQ(page_heap_.stats().chunks, 3u);
+  EXPECT_EQ(page_heap_.dirty_bytes(), 0u);
+  size_t cleared = 0;
+  for (const uintptr_t address : addresses) {
+    EXPECT_TRUE(table_->IsChunk(address));
+    EXPECT_EQ(FindSlot(*table_, address).span, nullptr);
+    // What a large span leaves behind is the bit of its object.
+    const Chunk* chunk = ChunkOf(address);
+    cleared += chunk->alloc_lines[PageOf(address)].words[0] == 0 ? 1 : 0;
+  }
+  EXPECT_GE(cleared, 2u) << "of all but one, which is kept as it is";
+  page_heap_.CheckInvariants();
+  // They serve as new ones.
+  for (Span*& span : spans) span = Large(1000);
+  Span* small = page_heap_.AllocateSmall(ClassForSize(100), kNoPointers);
+  ASSERT_NE(small, nullptr);
+  page_heap_.CheckInvariants();
+  page_heap_.Free(small);
+  for (Span* span : spans) page_heap_.Free(span);
+}
+
+TEST_F(PageHeapTest, AChunkThatIsFilledAgainAsksForHugePagesAgain) {
+  page_heap_.set_keeps_chunks(true);
+  page_heap_.set_huge_page_threshold(0);
+  const auto advised = [&](os::Advice advice) {
+    size_t count = 0;
+    for (const os::FakeMemory::Call& call : fake_.log()) {
+      count += call.kind == os::FakeMemory::Kind::kAdvise && call.advice == advice ? 1 : 0;
+    }
+    return count;
+  };
+  std::vector<Span*> spans;
+  while (page_heap_.stats().chunks < 3) spans.push_back(Large(1000));
+  for (Span* span : spans) page_heap_.Free(span);
+  while (page_heap_.ReleaseSome(kMiB) != 0) {
+  }
+  EXPECT_EQ(advised(os::Advice::kNoHugePages), 3u + 2u) << "for the pages, and for records that have gone";
+  const size_t before = advised(os::Advice::kHugePages);
+  for (Span*& span : spans) span = Large(1000);
+  EXPECT_EQ(advised(os::Advice::kHugePages), before + 2 * 2) << "but for the chunk that was kept as it is";
+  for (Span* span : spans) page_heap_.Free(span);
 }
 
 }  // namespace

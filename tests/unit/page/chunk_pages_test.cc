@@ -116,24 +116,43 @@ TEST_F(ChunkPagesTest, TakeDirtyTakesTheHighestRunUpToItsBound) {
   pages_->Free(kFirst + 10, 20);
   pages_->Free(kFirst + 50, 30);
   uint32_t first = 0;
-  EXPECT_EQ(pages_->TakeDirty(12, &first), 12u);
+  EXPECT_EQ(pages_->TakeDirty(12, Spare::kNothing, &first), 12u);
   EXPECT_EQ(first, kFirst + 68);
-  EXPECT_EQ(pages_->TakeDirty(100, &first), 18u);
+  EXPECT_EQ(pages_->TakeDirty(100, Spare::kNothing, &first), 18u);
   EXPECT_EQ(first, kFirst + 50);
-  EXPECT_EQ(pages_->TakeDirty(100, &first), 20u);
+  EXPECT_EQ(pages_->TakeDirty(100, Spare::kNothing, &first), 20u);
   EXPECT_EQ(first, kFirst + 10);
-  EXPECT_EQ(pages_->TakeDirty(100, &first), 0u);
+  EXPECT_EQ(pages_->TakeDirty(100, Spare::kNothing, &first), 0u);
+}
+
+// A block may have an eighth of its pages free and is dense still.
+TEST_F(ChunkPagesTest, DenseBlocksAreSpared) {
+  constexpr uint32_t kBlock = ChunkPages::kBlockPages;
+  constexpr uint32_t kFew = kBlock - ChunkPages::kDensePages;
+  ASSERT_EQ(Allocate(kLimit - kFirst), kFirst);
+  pages_->Free(2 * kBlock - kFew, kFew + kFew + 1);  // Over the border of a dense one and one that is not.
+  uint32_t first = 0;
+  EXPECT_EQ(pages_->TakeDirty(kBlock, Spare::kDenseBlocks, &first), kFew + 1);
+  EXPECT_EQ(first, 2 * kBlock);
+  pages_->FreeScavenged(first, kFew + 1);
+  EXPECT_EQ(pages_->TakeDirty(kBlock, Spare::kDenseBlocks, &first), 0u);
+  pages_->Free(kBlock + 7, 1);
+  EXPECT_EQ(pages_->TakeDirty(kBlock, Spare::kDenseBlocks, &first), kFew);
+  EXPECT_EQ(first, 2 * kBlock - kFew);
+  pages_->FreeScavenged(first, kFew);
+  EXPECT_EQ(pages_->TakeDirty(kBlock, Spare::kDenseBlocks, &first), 1u) << "scavenged pages are not in use";
+  EXPECT_EQ(pages_->TakeDirty(kBlock, Spare::kNothing, &first), 0u);
 }
 
 TEST_F(ChunkPagesTest, PagesGivenBackAreScavengedAndPagesRefusedAreDirty) {
   ASSERT_EQ(Allocate(20), kFirst);
   pages_->Free(kFirst, 20);
   uint32_t first = 0;
-  ASSERT_EQ(pages_->TakeDirty(8, &first), 8u);
+  ASSERT_EQ(pages_->TakeDirty(8, Spare::kNothing, &first), 8u);
   EXPECT_TRUE(pages_->IsInUse(first)) << "while the kernel is asked nobody may take them";
   pages_->FreeScavenged(first, 8);
   EXPECT_TRUE(pages_->IsScavenged(first));
-  ASSERT_EQ(pages_->TakeDirty(8, &first), 8u);
+  ASSERT_EQ(pages_->TakeDirty(8, Spare::kNothing, &first), 8u);
   pages_->Free(first, 8);
   EXPECT_FALSE(pages_->IsScavenged(first));
   EXPECT_EQ(pages_->dirty_pages(), 12u);
