@@ -19,6 +19,15 @@ const acre::Ephemeron* Private(const acre_ephemeron* ephemeron) {
 acre_weak_table* Public(acre::WeakKeyTable* table) { return reinterpret_cast<acre_weak_table*>(table); }
 acre::WeakKeyTable* Private(acre_weak_table* table) { return reinterpret_cast<acre::WeakKeyTable*>(table); }
 
+// What get() gives out is not in the snapshot of a cycle that marks, perhaps: it is shaded before a stop can end the cycle.
+template <class Get>
+void* Shaded(acre_mutator* mutator, Get get) {
+  acre::Region region(*mutator);
+  void* object = get();
+  mutator->heap->collector.Shade(*mutator, reinterpret_cast<uintptr_t>(object));
+  return object;
+}
+
 }  // namespace
 
 extern "C" {
@@ -30,7 +39,7 @@ acre_weak* acre_weak_create(acre_mutator* mutator, void* object) {
 
 void* acre_weak_get(acre_mutator* mutator, const acre_weak* weak) {
   acre::CheckUse(mutator, "acre_weak_get");
-  return acre::WeakCells::Get(*Private(weak));
+  return Shaded(mutator, [weak] { return acre::WeakCells::Get(*Private(weak)); });
 }
 
 void acre_weak_destroy(acre_mutator* mutator, acre_weak* weak) {
@@ -45,12 +54,12 @@ acre_ephemeron* acre_ephemeron_create(acre_mutator* mutator, void* key, void* va
 
 void* acre_ephemeron_key(acre_mutator* mutator, const acre_ephemeron* ephemeron) {
   acre::CheckUse(mutator, "acre_ephemeron_key");
-  return acre::Ephemerons::Key(*Private(ephemeron));
+  return Shaded(mutator, [ephemeron] { return acre::Ephemerons::Key(*Private(ephemeron)); });
 }
 
 void* acre_ephemeron_value(acre_mutator* mutator, const acre_ephemeron* ephemeron) {
   acre::CheckUse(mutator, "acre_ephemeron_value");
-  return acre::Ephemerons::Value(*Private(ephemeron));
+  return Shaded(mutator, [ephemeron] { return acre::Ephemerons::Value(*Private(ephemeron)); });
 }
 
 void acre_ephemeron_set_value(acre_mutator* mutator, acre_ephemeron* ephemeron, void* value) {
@@ -87,8 +96,12 @@ bool acre_weak_table_put(acre_mutator* mutator, acre_weak_table* table, void* ke
 
 void* acre_weak_table_get(acre_mutator* mutator, acre_weak_table* table, const void* key) {
   acre::CheckUse(mutator, "acre_weak_table_get");
+  // No stop comes while the lock is held.
+  acre::BlockingLock lock(EndsOf(mutator).mutex());
   void* value;
-  return Private(table)->Get(key, &value) ? value : nullptr;
+  if (!Private(table)->GetLocked(key, &value)) return nullptr;
+  mutator->heap->collector.Shade(*mutator, reinterpret_cast<uintptr_t>(value));
+  return value;
 }
 
 bool acre_weak_table_remove(acre_mutator* mutator, acre_weak_table* table, const void* key) {

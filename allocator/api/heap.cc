@@ -4,7 +4,7 @@
 #include <new>
 
 #include "allocator/api/heap_memory.h"
-#include "allocator/collect/trigger.h"
+#include "allocator/collect/pacer.h"
 #include "arch/memory.h"
 #include "os/check.h"
 #include "os/crash_notes.h"
@@ -36,17 +36,30 @@ OnShortage CallBack(void* context, CollectedMutator& mutator, size_t bytes) {
                                                                                         : OnShortage::kGiveUp;
 }
 
+void TellOfLimit(void* context, CollectedMutator& mutator, size_t live_bytes) {
+  const acre_options& options = static_cast<acre_heap*>(context)->options;
+  options.on_memory_limit(options.callback_context, static_cast<acre_mutator*>(&mutator), live_bytes);
+}
+
 CollectorOptions ForCollector(const acre_options& options, acre_heap* heap) {
   CollectorOptions result;
+  static_assert(static_cast<int>(Tracker::kStopped) == ACRE_TRACKER_STOPPED);
+  static_assert(static_cast<int>(Tracker::kBarrier) == ACRE_TRACKER_BARRIER);
+  static_assert(static_cast<int>(Tracker::kPages) == ACRE_TRACKER_PAGES);
+  result.tracker = static_cast<Tracker>(options.tracker);
+  result.minor_collections = options.minor_collections;
   result.gc_percent = options.gc_percent;
   result.min_trigger_bytes = options.min_trigger_bytes;
   result.stop_signal = options.stop_signal;
+  result.pause_target_us = options.pause_target_us;
   result.mark_workers = options.mark_workers;
   result.background = options.background;
   result.hard_limit_bytes = options.hard_limit_bytes;
   result.reserve_bytes = options.reserve_bytes;
   if (options.on_hard_limit != nullptr) result.on_hard_limit = {CallBack<&acre_options::on_hard_limit>, heap};
   if (options.on_out_of_memory != nullptr) result.on_out_of_memory = {CallBack<&acre_options::on_out_of_memory>, heap};
+  result.memory_limit_bytes = MemoryLimitFor(options.memory_limit_bytes);
+  if (options.on_memory_limit != nullptr) result.on_memory_limit = {TellOfLimit, heap};
   result.debug = os::ReadDebugOptions();
   result.end_pointers = options.end_pointers ? EndPointers::kCount : EndPointers::kIgnored;
   result.value_format = {.tag_mask = options.value_format.tag_mask,
@@ -56,10 +69,14 @@ CollectorOptions ForCollector(const acre_options& options, acre_heap* heap) {
   return result;
 }
 
+bool IsMemoryLimit(size_t bytes) { return bytes == 0 || bytes >= kLeastMemoryLimit; }
+
 bool IsValid(const acre_options& options) {
   return options.struct_bytes == sizeof(acre_options) && options.gc_percent > 0 &&
-         options.gc_percent <= kMaxGcPercent && options.stop_signal >= 0 &&
-         (options.value_format.tag & ~options.value_format.tag_mask) == 0;
+         options.gc_percent <= kMaxGcPercent && options.pause_target_us >= kMinPauseTargetUs &&
+         options.pause_target_us <= kMaxPauseTargetUs && options.stop_signal >= 0 &&
+         options.tracker >= ACRE_TRACKER_STOPPED && options.tracker <= ACRE_TRACKER_PAGES &&
+         IsMemoryLimit(options.memory_limit_bytes) && (options.value_format.tag & ~options.value_format.tag_mask) == 0;
 }
 
 consteval acre_small_class_table MakeSmallClasses() {
@@ -78,8 +95,7 @@ acre_heap::acre_heap(acre::ChunkTable& table, const acre_options& chosen)
     : options(chosen),
       spans(acre::os::KernelMemoryCalls(), acre::os::AddressSpaceLimitBytes(), table),
       collector(spans, acre::ForCollector(chosen, this)) {
-  auto* format = const_cast<acre_value_format*>(&options.value_format);
-  CHECK(collector.kinds().AddFunction(acre::TraceStack, format, &stack_kind) == acre::Status::kOk);
+  CHECK(collector.kinds().AddFunction(acre::TraceStack, this, &stack_kind) == acre::Status::kOk);
 }
 
 extern "C" {
@@ -111,6 +127,12 @@ acre_status acre_heap_create(const acre_options* options, acre_heap** heap) {
   }
   made->collector.ends().SetNotifier(chosen.on_ends_pending, chosen.callback_context);
   *heap = made;
+  return ACRE_OK;
+}
+
+acre_status acre_heap_set_memory_limit(acre_heap* heap, size_t bytes) {
+  if (!acre::IsMemoryLimit(bytes)) return ACRE_BAD_ARGUMENT;
+  heap->collector.SetMemoryLimit(acre::MemoryLimitFor(bytes));
   return ACRE_OK;
 }
 
@@ -182,19 +204,50 @@ void* acre_allocate_slow(acre_mutator* mutator, acre_kind kind, size_t bytes) {
   return mutator->heap->collector.Allocate(*mutator, kind, bytes);
 }
 
+void acre_adjust_external(acre_heap* heap, ptrdiff_t delta) {
+  const bool is_right = heap->collector.AdjustExternal(delta);
+#if ACRE_ASSERTS
+  if (!is_right && delta < 0) {
+    acre::os::Fatal("acre_adjust_external: ", delta, " bytes: more is taken back than there was");
+  }
+  if (!is_right) acre::os::Fatal("acre_adjust_external: ", delta, " bytes: more than there are addresses");
+#else
+  (void)is_right;
+#endif
+}
+
 void acre_collect(acre_mutator* mutator) {
   acre::CheckUse(mutator, "acre_collect");
   mutator->heap->collector.Collect(*mutator);
 }
 
-// No tracker needs to be told of stores yet: `barrier` is never set.
-void acre_write_slow(acre_mutator* mutator, void*, uint64_t) { acre::CheckUse(mutator, "acre_write"); }
+// In the region of the store that follows.
+void acre_write_slow(acre_mutator* mutator, void* field, uint64_t) {
+  acre::CheckUse(mutator, "acre_write");
+  mutator->heap->collector.ShadeOverwritten(*mutator, static_cast<const uint64_t*>(field), 1);
+}
 
+// The barrier that there is needs nothing: what an object holds that was made since marking began is found without it.
 void acre_publish_slow(acre_mutator* mutator, void*) { acre::CheckUse(mutator, "acre_publish"); }
 
+// In pieces, so that nobody waits long for the end of a region.
 void acre_move(acre_mutator* mutator, void* to, const void* from, size_t bytes) {
   acre::CheckUse(mutator, "acre_move");
-  acre::arch::Move(to, from, bytes);
+  constexpr size_t kPieceBytes = 16 * acre::kKiB;
+  auto* const target = static_cast<char*>(to);
+  const auto* const source = static_cast<const char*>(from);
+  const bool goes_up = target <= source;  // Or else the last piece comes first.
+  for (size_t done = 0; done < bytes;) {
+    const size_t piece = bytes - done < kPieceBytes ? bytes - done : kPieceBytes;
+    const size_t offset = goes_up ? done : bytes - done - piece;
+    acre::Region region(*mutator);
+    if (mutator->barrier.load(std::memory_order_relaxed) != 0) {
+      mutator->heap->collector.ShadeOverwritten(*mutator, reinterpret_cast<const uint64_t*>(target + offset),
+                                                piece / sizeof(uint64_t));
+    }
+    acre::arch::Move(target + offset, source + offset, piece);
+    done += piece;
+  }
 }
 
 constinit const acre_small_class_table acre_small_classes = acre::MakeSmallClasses();

@@ -3,6 +3,7 @@
 // What stands behind the types of acre/acre.h.
 
 #include "acre/acre.h"
+#include "allocator/base/units.h"
 #include "allocator/collect/collector.h"
 #include "allocator/heap/span_heap.h"
 
@@ -23,7 +24,11 @@ struct acre_mutator : acre::CollectedMutator {
 
 namespace acre {
 
-// The trace function of acre_stack; its context is the heap's value format.
+// What the option memory_limit_bytes comes to: options.cc.
+inline constexpr size_t kLeastMemoryLimit = 1 * kMiB;
+size_t MemoryLimitFor(size_t option_bytes);
+
+// The trace function of acre_stack; its context is the heap.
 acre_trace_function TraceStack;
 
 // What a function does first that takes a mutator. In builds with asserts: it is the calling thread's own, and neither

@@ -1,9 +1,14 @@
 #include <cstring>
 
 #include "acre/acre.h"
+#include "allocator/api/heap.h"
 #include "allocator/base/units.h"
 #include "allocator/collect/collector.h"
-#include "allocator/collect/trigger.h"
+#include "allocator/collect/memory_limit.h"
+#include "allocator/collect/pacer.h"
+#include "os/check.h"
+#include "os/environment.h"
+#include "os/limits.h"
 
 namespace {
 
@@ -36,6 +41,16 @@ bool ReadNumber(const char* text, bool takes_suffix, uint64_t most, uint64_t* nu
 
 bool ReadBytes(const char* text, size_t* bytes) { return ReadNumber(text, true, SIZE_MAX, bytes); }
 
+// 0 for auto. A size that is no limit of sense is no bytes (512 for 512M), and 0 may be meant for none or for auto.
+bool ReadMemoryLimit(const char* text, size_t* bytes) {
+  size_t read = std::strcmp(text, "none") == 0 ? acre::kNoMemoryLimit : 0;
+  if (read == 0 && std::strcmp(text, "auto") != 0) {
+    if (!ReadBytes(text, &read) || read < acre::kLeastMemoryLimit) return false;
+  }
+  *bytes = read;
+  return true;
+}
+
 bool ReadSwitch(const char* text, bool* value) {
   if (std::strcmp(text, "0") != 0 && std::strcmp(text, "1") != 0) return false;
   *value = text[0] == '1';
@@ -63,6 +78,31 @@ constexpr NamedOption kOptions[] = {
      }},
     {{"reserve_bytes", "0", "added to the hard limit while its callback runs"},
      [](acre_options& options, const char* value) { return ReadBytes(value, &options.reserve_bytes); }},
+    {{"memory_limit_bytes", "auto", "a soft limit of all memory, 1M at least: cycles begin earlier near it; none for no limit; auto for "
+      "what ACRE_MEMORY_LIMIT or the cgroup says"},
+     [](acre_options& options, const char* value) { return ReadMemoryLimit(value, &options.memory_limit_bytes); }},
+    {{"tracker", "stopped", "how a cycle learns what threads write while it marks: stopped (they do not), barrier, or pages"},
+     [](acre_options& options, const char* value) {
+       constexpr const char* kNames[] = {"stopped", "barrier", "pages"};
+       int number = 0;
+       for (const char* name : kNames) {
+         if (std::strcmp(value, name) == 0) {
+           options.tracker = static_cast<acre_tracker_kind>(number);
+           return true;
+         }
+         ++number;
+       }
+       return false;
+     }},
+    {{"minor_collections", "0", "with tracker=pages: whether most cycles look at new objects only: 0 or 1"},
+     [](acre_options& options, const char* value) { return ReadSwitch(value, &options.minor_collections); }},
+    {{"pause_target_us", "1000", "how long the last stop of a cycle beside threads is wanted to be, in microseconds (10 to 1000000)"},
+     [](acre_options& options, const char* value) {
+       uint64_t us;
+       if (!ReadNumber(value, false, acre::kMaxPauseTargetUs, &us) || us < acre::kMinPauseTargetUs) return false;
+       options.pause_target_us = static_cast<uint32_t>(us);
+       return true;
+     }},
     {{"mark_workers", "0", "threads that mark; 0 for as many as there are CPUs to use (at most 64)"},
      [](acre_options& options, const char* value) {
        uint64_t workers;
@@ -85,6 +125,17 @@ constexpr NamedOption kOptions[] = {
 
 }  // namespace
 
+size_t acre::MemoryLimitFor(size_t option_bytes) {
+  if (option_bytes != 0) return option_bytes;
+  const char* text = os::IsSecureExecution() ? nullptr : os::EnvironmentValue("ACRE_MEMORY_LIMIT");
+  size_t bytes = 0;
+  if (text != nullptr && !ReadMemoryLimit(text, &bytes)) {
+    os::Line line;
+    (line << "ignoring ACRE_MEMORY_LIMIT=" << text << ": it expects a size of 1M or more, none, or auto").Write();
+  }
+  return bytes != 0 ? bytes : DefaultMemoryLimit(os::CgroupMemoryLimitBytes(), os::PhysicalMemoryBytes());
+}
+
 extern "C" {
 
 void acre_options_init(acre_options* options) {
@@ -94,6 +145,7 @@ void acre_options_init(acre_options* options) {
   options->gc_percent = defaults.gc_percent;
   options->min_trigger_bytes = defaults.min_trigger_bytes;
   options->hard_limit_bytes = SIZE_MAX;
+  options->pause_target_us = defaults.pause_target_us;
   options->background = true;
   options->stop_signal = defaults.stop_signal;
 }

@@ -10,5 +10,12 @@ void acre_root_callback_add(acre_heap* heap, acre_root_callback* callback) { hea
 void acre_root_callback_remove(acre_heap* heap, acre_root_callback* callback) {
   heap->collector.roots().Remove(*callback);
 }
+void acre_pin_add(acre_mutator* mutator, acre_pin* pin, void* base, size_t bytes) {
+  acre::CheckUse(mutator, "acre_pin_add");
+  pin->base = base;
+  pin->limit = static_cast<char*>(base) + bytes;
+  mutator->heap->collector.Pin(*mutator, *pin);
+}
+void acre_pin_remove(acre_heap* heap, acre_pin* pin) { heap->collector.Unpin(*pin); }
 
 }  // extern "C"

@@ -10,6 +10,7 @@ struct acre_stack {
   acre_stack_bounds* bounds;   // A virtual machine's.
   void* context;
   acre_mutator* runs_on;       // Who runs on it scans it.
+  uint64_t put_off;            // The collector's.
 };
 
 namespace {
@@ -31,10 +32,12 @@ namespace {
 
 namespace acre {
 
-// A trace function that reads outside of its object: it is called with the world stopped.
+// A trace function that reads outside of its object: that is done with the world stopped.
 bool TraceStack(void* context, void* object, size_t, acre_tracer* tracer) {
-  const auto& format = *static_cast<const acre_value_format*>(context);
-  const auto& stack = *static_cast<const acre_stack*>(object);
+  auto& heap = *static_cast<acre_heap*>(context);
+  auto& stack = *static_cast<acre_stack*>(object);
+  if (heap.collector.PutOff(reinterpret_cast<uintptr_t>(object), &stack.put_off)) return true;
+  const acre_value_format& format = heap.options.value_format;
   if (stack.bounds != nullptr) {
     const void* base = nullptr;
     const void* limit = nullptr;
@@ -50,6 +53,25 @@ bool TraceStack(void* context, void* object, size_t, acre_tracer* tracer) {
 }
 
 }  // namespace acre
+
+namespace {
+
+[[gnu::no_sanitize_address]] void ShadeWords(acre_mutator* mutator, uintptr_t base, uintptr_t limit) {
+  base = acre::AlignUp(base, sizeof(uintptr_t));
+  for (; base + sizeof(uintptr_t) <= limit; base += sizeof(uintptr_t)) {
+    mutator->heap->collector.Shade(*mutator, *reinterpret_cast<const volatile uintptr_t*>(base));
+  }
+}
+
+// What the stack holds is part of the snapshot of a cycle that marks, and will change. In a region.
+void ShadeStack(acre_mutator* mutator, const acre::SavedStack& stack) {
+  if (mutator->barrier.load(std::memory_order_relaxed) == 0 || stack.bounds.high == 0) return;
+  const auto saved = reinterpret_cast<uintptr_t>(stack.saved);
+  ShadeWords(mutator, saved, saved + sizeof stack.saved);
+  ShadeWords(mutator, stack.pointer, stack.bounds.high);
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -68,6 +90,7 @@ acre_stack* acre_stack_create(acre_mutator* mutator, void* low, void* high) {
 acre_stack* acre_stack_create_vm(acre_mutator* mutator, acre_stack_bounds* bounds, void* context) {
   acre::CheckUse(mutator, "acre_stack_create_vm");
   if (bounds == nullptr) acre::os::Fatal("acre_stack_create_vm: no function that names the bounds");
+  mutator->heap->collector.ForbidConcurrent();  // Before a cycle could begin that the stack is part of.
   void* memory = acre_allocate(mutator, mutator->heap->stack_kind, sizeof(acre_stack));
   if (memory == nullptr) return nullptr;
   auto* stack = new (memory) acre_stack{};
@@ -86,6 +109,7 @@ void acre_stack_switch(acre_mutator* mutator, acre_stack* to) {
   }
   // The objects change with the stacks, in one region.
   acre::World::SwitchStack(*mutator, to == nullptr ? mutator->own : to->native, [&] {
+    if (to != nullptr) ShadeStack(mutator, to->native);
     if (from != nullptr) from->runs_on = nullptr;
     if (to != nullptr) to->runs_on = mutator;
     mutator->left_object = from;
@@ -99,6 +123,7 @@ void acre_stack_end(acre_mutator* mutator, acre_stack* stack) {
   acre::CheckUse(mutator, "acre_stack_end");
   if (stack->runs_on != nullptr) acre::os::Fatal("acre_stack_end: the stack is running");
   acre::Region region(*mutator);
+  ShadeStack(mutator, stack->native);
   if (mutator->left == &stack->native) {
     mutator->left = nullptr;
     mutator->left_object = nullptr;

@@ -160,6 +160,10 @@ bool WeakKeyTable::Put(const void* key, const void* value) {
 
 bool WeakKeyTable::Get(const void* key, void** value) {
   BlockingLock lock(ephemerons_.mutex_);
+  return GetLocked(key, value);
+}
+
+bool WeakKeyTable::GetLocked(const void* key, void** value) const {
   const Ephemeron* entry = Find(reinterpret_cast<uintptr_t>(key));
   if (entry == nullptr) return false;
   *value = Ephemerons::Value(*entry);

@@ -53,7 +53,7 @@ class Ephemerons {
   [[nodiscard]] Ephemeron* Create(const void* key, const void* value);
   void Destroy(Ephemeron* ephemeron);
 
-  // Null when the key has died. Like WeakCells::Get the place for a tracker to shade what is returned.
+  // Null when the key has died. Like WeakCells::Get in a region, and shaded.
   static void* Key(const Ephemeron& ephemeron) {
     return reinterpret_cast<void*>(ephemeron.key.load(std::memory_order_relaxed));
   }
@@ -117,6 +117,7 @@ class WeakKeyTable {
 
   // False: there is no such entry.
   [[nodiscard]] bool Get(const void* key, void** value);
+  [[nodiscard]] bool GetLocked(const void* key, void** value) const;  // The same with the ends' lock held.
   bool Remove(const void* key);
 
   size_t Count();

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocator/base/racy.h"
 #include "allocator/collect/kind.h"
 #include "allocator/span/chunk.h"
 #include "arch/scan.h"
@@ -33,7 +34,8 @@ constexpr Kind KindOf(Grey grey) { return static_cast<Kind>(grey >> kGreyKindShi
 constexpr TraceForm FormOfGrey(Grey grey) { return FormOf(KindOf(grey)); }
 
 // Whether an object has to be scanned at all.
-constexpr bool IsTraced(Grey grey) { return grey < Grey{MakeKind(TraceForm::kNone, 0)} << kGreyKindShift; }
+inline constexpr Grey kUntracedGrey = Grey{MakeKind(TraceForm::kNone, 0)} << kGreyKindShift;
+constexpr bool IsTraced(Grey grey) { return grey < kUntracedGrey; }
 
 // Objects that waves take; larger ones become ranges.
 inline constexpr size_t kMaxWaveBytes = arch::kMaxScanWords * sizeof(uint64_t);
@@ -64,7 +66,7 @@ inline size_t SlotBytesOf(Grey grey) {
   const SizeClass size_class = ClassOf(grey);
   if (size_class != kLargeClass) return kSizeClasses[size_class].slot_bytes;
   const Chunk* chunk = ChunkOf(ObjectOf(grey));
-  return BytesOf(&chunk->spans[PageOf(ObjectOf(grey))]);
+  return size_t{RacyLoad(chunk->spans[PageOf(ObjectOf(grey))].pages)} << kPageShift;
 }
 
 inline GreyRange RangeOf(Grey grey) {

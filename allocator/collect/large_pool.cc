@@ -3,25 +3,38 @@
 #include <new>
 
 #include "allocator/base/bits.h"
+#include "allocator/base/racy.h"
 #include "allocator/collect/mark_bits.h"
 #include "allocator/heap/span_heap.h"
+#include "arch/memory.h"
 #include "os/check.h"
 
 namespace acre {
 
-void* LargePool::Allocate(Kind kind, size_t bytes, bool* is_zeroed, size_t* taken_bytes) {
-  if (bytes > SpanHeap::kMaxLargeBytes) return AllocateHuge(kind, bytes, is_zeroed, taken_bytes);
-  Span* span = page_heap_.AllocateLarge(PagesFor(bytes), 1, kind);
-  if (span == nullptr) return nullptr;
-  *is_zeroed = span->is_zeroed;
+void* LargePool::Allocate(Kind kind, size_t bytes, Birth birth, bool* is_zeroed, size_t* taken_bytes) {
+  if (bytes > SpanHeap::kMaxLargeBytes) return AllocateHuge(kind, bytes, birth, is_zeroed, taken_bytes);
+  // A marker that watches pages may look at once: what it traces by a function is cleared before it has its kind.
+  const bool clears = birth == Birth::kWhite && FormOf(kind) == TraceForm::kFunction;
+  Span* span;
+  {
+    // From the first on: a process that is forked off in between would have an object that is neither white nor on a list.
+    os::MutexLock lock(mutex_);
+    span = page_heap_.AllocateLarge(PagesFor(bytes), 1, clears ? kPlain : kind);
+    if (span == nullptr) return nullptr;
+    span->bucket = epoch_;
+    if (birth == Birth::kWhite) RacyStore(*WhiteBitsOf(span), uint64_t{1});
+    large_.Push(span);
+  }
+  *is_zeroed = clears || span->is_zeroed;
   *taken_bytes = BytesOf(span);
-  os::MutexLock lock(mutex_);
-  span->bucket = epoch_;
-  large_.Push(span);
+  if (clears) {
+    if (!span->is_zeroed) arch::Clear(reinterpret_cast<void*>(BaseOf(span)), BytesOf(span));
+    ChangeKind(span, kind);
+  }
   return reinterpret_cast<void*>(BaseOf(span));
 }
 
-void* LargePool::AllocateHuge(Kind kind, size_t bytes, bool* is_zeroed, size_t* taken_bytes) {
+void* LargePool::AllocateHuge(Kind kind, size_t bytes, Birth birth, bool* is_zeroed, size_t* taken_bytes) {
   if (!page_heap_.ChargeHuge(bytes)) return nullptr;
   auto* huge = static_cast<Huge*>(metadata_.Allocate(sizeof(Huge)));
   void* object = huge == nullptr ? nullptr : huge_list_.Allocate(bytes, kChunkBytes);
@@ -34,8 +47,13 @@ void* LargePool::AllocateHuge(Kind kind, size_t bytes, bool* is_zeroed, size_t* 
   const auto base = reinterpret_cast<uintptr_t>(object);
   *taken_bytes = huge_list_.Find(base).bytes;
   new (huge) Huge{.next = nullptr, .previous = nullptr, .base = base, .bytes = *taken_bytes, .kind = kind,
-                  .is_marked = false, .is_reached = false, .next_grey = nullptr};
+                  .is_marked = birth == Birth::kMarked, .is_reached = false, .next_grey = nullptr,
+                  .is_watched = false};
   os::MutexLock lock(mutex_);
+  if (huge->is_marked) {
+    marked_huge_bytes_ += huge->bytes;
+    ++marked_huge_objects_;
+  }
   huge_.Push(huge);
   return object;
 }
@@ -86,12 +104,34 @@ LargePool::HugeView LargePool::FindHuge(uintptr_t word) {
   return {};
 }
 
+bool LargePool::NextHuge(uintptr_t after, Huge* next) {
+  os::MutexLock lock(mutex_);
+  const Huge* nearest = nullptr;
+  for (const Huge* huge = huge_.first(); huge != nullptr; huge = huge->next) {
+    if (huge->base > after && (nearest == nullptr || huge->base < nearest->base)) nearest = huge;
+  }
+  if (nearest != nullptr) *next = *nearest;
+  return nearest != nullptr;
+}
+
+void LargePool::SetWatched(uintptr_t base, bool is_watched) {
+  os::MutexLock lock(mutex_);
+  for (Huge* huge = huge_.first(); huge != nullptr; huge = huge->next) {
+    if (huge->base == base) huge->is_watched = is_watched;
+  }
+}
+
 void LargePool::ClearMarks() {
   os::MutexLock lock(mutex_);
   for (Huge* huge = huge_.first(); huge != nullptr; huge = huge->next) huge->is_marked = false;
   grey_ = nullptr;
   marked_huge_bytes_ = 0;
   marked_huge_objects_ = 0;
+}
+
+void LargePool::Whiten() {
+  os::MutexLock lock(mutex_);
+  for (const Span* span = large_.first(); span != nullptr; span = span->next) *WhiteBitsOf(span) = *AllocBitsOf(span);
 }
 
 void LargePool::BeginSweep() {
@@ -119,6 +159,11 @@ size_t LargePool::SweepSome(size_t most, size_t* freed_bytes) {
   for (Span* span; swept < most && (span = unswept_large_.Pop()) != nullptr; ++swept) {
     if ((*WhiteBitsOf(span) & 1) == 0) {
       span->bucket = epoch_;
+      if (!keeps_marks_) {
+        SetBits(WhiteBitsOf(span), 0, 1);
+      } else if (!IsOld(span)) {
+        SetOld(span, true);
+      }
       large_.Push(span);
     } else {
       ClearBits(WhiteBitsOf(span), 0, 1);
@@ -141,10 +186,22 @@ size_t LargePool::SweepSome(size_t most, size_t* freed_bytes) {
   return swept;
 }
 
+MarkCount LargePool::CountMarkedLarge() {
+  os::MutexLock lock(mutex_);
+  MarkCount count;
+  for (const Span* span = large_.first(); span != nullptr; span = span->next) {
+    if ((__atomic_load_n(WhiteBitsOf(span), __ATOMIC_RELAXED) & 1) != 0) continue;
+    ++count.objects;
+    count.bytes += BytesOf(span);
+  }
+  return count;
+}
+
 void LargePool::CheckInvariants() {
   os::MutexLock lock(mutex_);
   for (const Span* span = large_.first(); span != nullptr; span = span->next) {
-    CHECK(span->bucket == epoch_ && (*AllocBitsOf(span) & 1) == 1 && *WhiteBitsOf(span) == 0);
+    CHECK(span->bucket == epoch_ && *AllocBitsOf(span) == 1);
+    CHECK(*WhiteBitsOf(span) == 1 || (*WhiteBitsOf(span) == 0 && keeps_marks_ && IsOld(span)));
   }
   for (const Span* span = dead_large_.first(); span != nullptr; span = span->next) {
     CHECK((*AllocBitsOf(span) & 1) == 0 && *WhiteBitsOf(span) == 0);
@@ -181,6 +238,10 @@ FreeResult LargePool::Free(uintptr_t object, size_t* bytes) {
       if (huge->base != object) continue;
       if (list == &unswept_huge_ && !huge->is_marked) return FreeResult::kUnreachable;
       *bytes = huge->bytes;
+      if (huge->is_marked && marked_huge_objects_ != 0) {
+        marked_huge_bytes_ -= huge->bytes;
+        --marked_huge_objects_;
+      }
       list->Remove(huge);
       FreeHuge(huge);
       return FreeResult::kDone;
@@ -191,6 +252,7 @@ FreeResult LargePool::Free(uintptr_t object, size_t* bytes) {
   if (const FreeResult result = LookAtLarge(object, &span); result != FreeResult::kDone) return result;
   *bytes = BytesOf(span);
   (span->bucket == epoch_ ? large_ : unswept_large_).Remove(span);
+  ClearBits(WhiteBitsOf(span), 0, 1);
   FreeLarge(span);
   return FreeResult::kDone;
 }

@@ -17,6 +17,7 @@
 #include "allocator/base/lock_rank.h"
 #include "allocator/base/metadata.h"
 #include "allocator/collect/clobber.h"
+#include "allocator/collect/mark_bits.h"
 #include "allocator/collect/mark_context.h"
 #include "allocator/collect/span_pool.h"
 #include "allocator/heap/huge_list.h"
@@ -27,13 +28,15 @@ namespace acre {
 
 class LargePool {
  public:
-  LargePool(PageHeap& page_heap, HugeList& huge_list, Metadata& metadata, Freed freed = Freed::kLeft)
-      : page_heap_(page_heap), huge_list_(huge_list), metadata_(metadata), freed_(freed) {}
+  // `keeps_marks`: as in SpanPool.
+  LargePool(PageHeap& page_heap, HugeList& huge_list, Metadata& metadata, Freed freed = Freed::kLeft,
+            bool keeps_marks = false)
+      : page_heap_(page_heap), huge_list_(huge_list), metadata_(metadata), freed_(freed), keeps_marks_(keeps_marks) {}
   LargePool(const LargePool&) = delete;
   LargePool& operator=(const LargePool&) = delete;
 
   // An object of at least `bytes`, and whether it is zeroed. Null when there is no memory. `*taken_bytes` is its size.
-  [[nodiscard]] void* Allocate(Kind kind, size_t bytes, bool* is_zeroed, size_t* taken_bytes);
+  [[nodiscard]] void* Allocate(Kind kind, size_t bytes, Birth birth, bool* is_zeroed, size_t* taken_bytes);
 
   // For the marker.
   HugeObjects huge_objects();
@@ -55,6 +58,9 @@ class LargePool {
   // Before marking: no huge object is marked.
   void ClearMarks();
 
+  // Every large object is white.
+  void Whiten();
+
   // Marking has ended. REQUIRES: the world is stopped, everything is swept.
   void BeginSweep();
 
@@ -70,7 +76,13 @@ class LargePool {
     bool is_marked;
     bool is_reached;  // The verifier's mark.
     Huge* next_grey;
+    bool is_watched;  // heap_watch.h
   };
+
+  // A copy of the first one behind the address. False: there is none.
+  bool NextHuge(uintptr_t after, Huge* next);
+
+  void SetWatched(uintptr_t base, bool is_watched);
 
   // Calls visit(huge) for each. REQUIRES: the world is stopped, everything is swept.
   template <class Visit>
@@ -84,6 +96,9 @@ class LargePool {
 
   os::Mutex& mutex() { return mutex_; }
 
+  // Of marked large objects, at any time.
+  MarkCount CountMarkedLarge();
+
   // Of marked huge objects, whose marks are not in white lines.
   size_t marked_huge_bytes() const { return marked_huge_bytes_; }
   size_t marked_huge_objects() const { return marked_huge_objects_; }
@@ -94,12 +109,13 @@ class LargePool {
   FreeResult LookAtLarge(uintptr_t object, Span** span) const;
   void FreeHuge(Huge* huge);
   void FreeLarge(Span* span);
-  void* AllocateHuge(Kind kind, size_t bytes, bool* is_zeroed, size_t* taken_bytes);
+  void* AllocateHuge(Kind kind, size_t bytes, Birth birth, bool* is_zeroed, size_t* taken_bytes);
 
   PageHeap& page_heap_;
   HugeList& huge_list_;
   Metadata& metadata_;
   const Freed freed_;
+  const bool keeps_marks_;
   os::Mutex mutex_{kLargePoolRank};
 
   // Guarded by mutex_.

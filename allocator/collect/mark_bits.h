@@ -1,16 +1,17 @@
 #pragma once
 
-// White bits: what marking has not reached. In the beginning all that is allocated is white, marking takes the bit of each
-// object that it reaches, and what is left is swept.
+// White bits: what marking has not reached. Between cycles all that is allocated is white, marking takes the bit of each
+// object that it reaches, and what is left is swept; sweeping makes white again what has lived.
 //
 //   M1. A white bit is set only where the allocation bit is set: white is a subset of alloc.
 //   M2. A page with a pending bit is the first of its span; some marked objects of the span were not scanned.
-//   M3. In a swept span no bit is white, but from ClearMarks until sweeping begins. (Spans of kNoPointers are not swept: a
-//       heap that collects has none.)
+//   M3. Between cycles, all that is allocated in a swept span is white. While marking, what is allocated is not at first.
+//       (Spans of kNoPointers have no white bits: a heap that collects has none.)
 //
 // So one bit says both that an object is there and that it was not marked: a word that means a free slot, or a slot that
 // was never allocated, or a page without a span finds no white bit, and the allocation bits are not read while marking. On
-// a random graph that is one miss less an object (docs/marking.md). What is allocated while marking goes on is black.
+// a random graph that is one miss less an object (docs/marking.md). What is allocated while marking goes on is black,
+// unless who marks makes it white.
 //
 // While one thread marks, bits are taken by plain stores: a locked instruction costs 4 ns an object (-24 % on a random
 // graph, -36 % on lists). Two threads take them atomically.
@@ -21,9 +22,16 @@
 
 #include "allocator/base/bits.h"
 #include "allocator/collect/resolve.h"
+#include "allocator/collect/slot_set.h"
 #include "allocator/span/chunk.h"
 
 namespace acre {
+
+// How objects are allocated: while marking they are marked by themselves.
+enum class Birth : bool { kWhite, kMarked };
+
+// What a cycle marks and sweeps: everything, or what was allocated since the last one.
+enum class Extent : bool { kFull, kMinor };
 
 enum class Markers : uint8_t { kOne, kSeveral, kOneWatched };  // The last tells MarkContext::watch of what it marks.
 
@@ -74,8 +82,6 @@ void ForEachSpan(const ChunkTable& table, Visit visit) {
   });
 }
 
-inline constexpr uint32_t kLineWords = sizeof(BitLine) / sizeof(uint64_t);
-
 inline uint64_t MarkedWordOf(const Span* span, uint32_t word) {
   const uint64_t white = __atomic_load_n(&WhiteBitsOf(span)[word], __ATOMIC_RELAXED);
   return __atomic_load_n(&AllocBitsOf(span)[word], __ATOMIC_RELAXED) & ~white;
@@ -103,7 +109,10 @@ struct MarkCount {
 };
 MarkCount CountMarks(const ChunkTable& table);
 
-// Before a cycle: all that is allocated is white.
+// The same while mutators allocate, without large objects: about right. What they have taken to allocate from counts.
+MarkCount EstimateSmallMarks(const ChunkTable& table);
+
+// All that is allocated is white, whatever was marked.
 void ClearMarks(const ChunkTable& table);
 
 // M1, and that nothing is pending: as it must be after marking.

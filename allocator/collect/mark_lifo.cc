@@ -36,6 +36,8 @@ size_t BytesOfSlot(const Slot& slot) {
 }  // namespace
 
 void MarkLifo::MarkAt(uintptr_t word) {
+  const HugeObjects& huge = options_.huge_objects;
+  if (huge.mark != nullptr && IsHuge(table_.Use(word))) (void)huge.mark(huge.context, word);
   const Slot slot = FindSlot(table_, word);
   if (slot.span == nullptr) return;
   if (slot.span->size_class != kLargeClass && slot.index >= kSizeClasses[slot.span->size_class].slots) return;

@@ -5,7 +5,7 @@
 // The reference that tests compare the marker with, and that ACRE's verifier may use: it shares with the marker what the
 // bits mean (FindSlot of span/chunk.h, kinds), and nothing of how words are found, resolved or queued. It reads span
 // records, takes roots as words only, and its stack is memory of the caller's, one word for each object of the heap at
-// most. Objects with chunks of their own are not known to it.
+// most. Objects with chunks of their own are marked by their owner, and not scanned.
 //
 // Threads: one. Cost: some 2 to 10 times the marker's.
 

@@ -1,6 +1,5 @@
 // The serial mode: one object after the other, while almost nothing is grey. See mark_worker.h.
 
-#include "allocator/base/racy.h"
 #include "allocator/collect/mark_worker.h"
 #include "os/check.h"
 
@@ -33,6 +32,7 @@ void MarkWorker::DrainSerially() {
   ASSERT(next_candidate == candidates_);
   const uint64_t low = context_.filter.low;
   const uint64_t bytes = context_.filter.bytes;
+  const size_t most = context_.max_serial_objects;
   size_t scanned = 0;
   Grey* top = stack_.top();
   Grey next = 0;          // To be scanned, or 0.
@@ -43,7 +43,7 @@ void MarkWorker::DrainSerially() {
       next = *--top;
       address = ObjectOf(next);
     }
-    if (!IsForKernels(next)) [[unlikely]] break;  // Left to the waves.
+    if (!IsForKernels(next) || scanned == most) [[unlikely]] break;  // Left to the waves.
     ++scanned;
     const auto* fields = reinterpret_cast<const uint64_t*>(address);
     const uint64_t mask = tables_.field_masks[KindOf(next)];
@@ -51,12 +51,12 @@ void MarkWorker::DrainSerially() {
     next = 0;
     Grey* const pushed = top;
     for (size_t i = 0; i != words; ++i) {
-      const uint64_t word = RacyLoad(fields[i]);
+      const uint64_t word = __atomic_load_n(&fields[i], __ATOMIC_RELAXED);  // Once, whoever writes it.
       if (word - low >= bytes) continue;
       if ((mask >> i & 1) == 0) continue;
       const ChunkUse use = context_.table.UseWithin(word);
       if (use != ChunkUse::kPages) [[unlikely]] {
-        if (use != ChunkUse::kNone) MarkHuge(word);
+        if (IsHuge(use)) MarkHuge(word);
         continue;
       }
       Resolved resolved;

@@ -30,10 +30,15 @@ void SegmentSource::Give(MarkSegment* segment) {
 }
 
 void SegmentSource::ReleaseFree() {
-  os::MutexLock lock(mutex_);
-  while (MarkSegment* segment = free_) {
-    free_ = segment->next;
-    --taken_;
+  for (;;) {
+    MarkSegment* segment;
+    {
+      os::MutexLock lock(mutex_);
+      segment = free_;
+      if (segment == nullptr) return;
+      free_ = segment->next;
+      --taken_;
+    }
     space_.FreeMetadata(segment, sizeof(MarkSegment));
   }
 }

@@ -115,8 +115,7 @@ bool MarkVerifier::Run() {
 
 // The object that the word points into, if it is one that the program was given.
 MarkVerifier::Found MarkVerifier::Find(uintptr_t word) const {
-  const ChunkUse use = table_.Use(word);
-  if (use == ChunkUse::kHuge || use == ChunkUse::kHugeTail) {
+  if (IsHuge(table_.Use(word))) {
     Found found;
     if (large_pool_ == nullptr) return found;
     large_pool_->ForEachHuge([&](LargePool::Huge& huge) {
@@ -235,7 +234,7 @@ void MarkVerifier::Scan(const Found& found) {
 
 // Everything that the marker has marked was reached here too.
 void MarkVerifier::CompareMarked() {
-  if (was_racing_) return;
+  if (was_racing_ || may_keep_) return;
   ForEachSpan(table_, [this](const Span* span) {
     const uint64_t* reached = BitsOf(span);
     if (reached == nullptr) return;

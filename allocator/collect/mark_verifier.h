@@ -47,6 +47,9 @@ class MarkVerifier {
     was_racing_ |= is_racing;
   }
 
+  // What the marker has marked may have been reachable earlier.
+  void AllowKept() { may_keep_ = true; }
+
   // The first difference is fatal. False: there was no memory for it.
   bool Run();
 
@@ -87,6 +90,7 @@ class MarkVerifier {
 
   bool is_racing_ = false;
   bool was_racing_ = false;
+  bool may_keep_ = false;
   bool has_memory_ = true;
   uint64_t** lines_ = nullptr;  // For each chunk of [table base, limit): 8 words a page. Null: none reached there yet.
   size_t chunks_ = 0;

@@ -6,7 +6,8 @@
 //   1. takes the next wave from the stack and prefetches its objects,
 //   2. scans the wave taken one round earlier, whose objects have arrived meanwhile, into a buffer of candidates: without
 //      a branch on any of their words (arch/scan.h),
-//   3. resolves the candidates, from the last to the first, to objects and their white bits, and prefetches these,
+//   3. resolves the candidates, from the last to the first, to objects and their white bits, and prefetches these:
+//      those in chunks of pages, for which the chunk table is asked unless the heap had no others when marking began,
 //   4. takes the bits and pushes what was white: without a branch on that either.
 // So a wave of objects and as many white bits are on their way from memory at any time, and no branch depends on the shape
 // of the graph. What destroys parallelism in a marker is the mispredicted branch more than the missing prefetch.
@@ -35,6 +36,15 @@
 
 namespace acre {
 
+// A part of a large or huge object that is marked.
+struct WrittenPart {
+  uintptr_t object;
+  size_t object_bytes;
+  Kind kind;
+  uintptr_t base;
+  uintptr_t limit;
+};
+
 class MarkWorker : private Tracer {
  public:
   explicit MarkWorker(MarkContext& context);
@@ -55,6 +65,11 @@ class MarkWorker : private Tracer {
   // The objects that found no room on the stack, and what they lead to.
   template <Markers kMarkers>
   void DrainPending();
+
+  // Marked objects that were written are grey once more: see Marker::ScanWritten.
+  template <Markers kMarkers>
+  void ScanWritten(uintptr_t base, uintptr_t limit);
+  void ScanWrittenPart(const WrittenPart& part);
 
   // As one of several, until nothing is grey anywhere.
   void DrainWithOthers(uint32_t number);
@@ -117,7 +132,9 @@ class MarkWorker : private Tracer {
   template <Markers kMarkers>
   void MarkCandidates(const uint64_t* base, const uint64_t* limit);
   void MarkFound(const uint64_t* base, const uint64_t* limit);
+  bool AreAllInPages(const uint64_t* base, const uint64_t* limit) const;
   template <EndPointers kEndPointers>
+  size_t KeepPages(const uint64_t* base, const uint64_t* limit);
   size_t ResolveBatch(const uint64_t* base, const uint64_t* limit);
   template <Markers kMarkers>
   bool TakeWhiteBit(size_t i);
@@ -146,7 +163,9 @@ class MarkWorker : private Tracer {
   Wave waves_[2];
   MarkStack stack_;
   GreyRange range_[kMaxRanges];
-  // What a batch of candidates means, and the bits of it. Twice as many, for words one past the end.
+  // A batch of candidates without those that lie in no chunk of pages, what it means, and the bits of it. Twice as
+  // many, for words one past the end.
+  uint64_t in_pages_[2 * kBatch];
   Grey grey_[2 * kBatch + arch::kFindSlack];
   uint64_t white_word_[2 * kBatch + arch::kFindSlack];
   uint64_t white_mask_[2 * kBatch + arch::kFindSlack];

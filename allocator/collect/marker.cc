@@ -15,6 +15,8 @@ const arch::ScanBody& BodyFor(const MarkerOptions& options) {
   return arch::ChooseScanBody(arch::DetectCpuFeatures());
 }
 
+constexpr size_t kSerialObjectsOfRound = 64;
+
 size_t MaxSegments(const MarkerOptions& options) { return options.max_stack_bytes / MarkSegment::kBytes; }
 
 }  // namespace
@@ -37,6 +39,22 @@ Marker::~Marker() {
   }
 }
 
+void Marker::TraceObjectAsRoots(Kind kind, uintptr_t object, size_t bytes) {
+  struct Call {
+    const KindTable& kinds;
+    Kind kind;
+    uintptr_t object;
+    size_t bytes;
+  } call{context_.kinds, kind, object, bytes};
+  TraceRoots(
+      [](void* argument, Tracer* tracer) {
+        const auto& [kinds, its_kind, base, size] = *static_cast<const Call*>(argument);
+        if (kinds.Trace(its_kind, base, size, *tracer)) return;
+        acre_visit_range(tracer, reinterpret_cast<const void*>(base), reinterpret_cast<const void*>(base + size));
+      },
+      &call);
+}
+
 Status Marker::Prepare(uint32_t workers) {
   CHECK(workers <= kMaxMarkers);
   for (; worker_count_ < workers; ++worker_count_) {
@@ -50,16 +68,34 @@ Status Marker::Prepare(uint32_t workers) {
 void Marker::Begin() {
   CHECK(worker_count_ > 0);
   root_bytes_ = 0;
+  FindRange();
+}
+
+void Marker::NoteNewChunks() {
+  const arch::ScanFilter& filter = context_.filter;
+  const ChunkTable& table = context_.table;
+  if (filter.low > table.base() || filter.low + filter.bytes < table.limit()) FindRange();
+}
+
+void Marker::FindRange() {
+  // Once: chunks may come meanwhile.
   const uintptr_t base = context_.table.base();
+  const uintptr_t limit = context_.table.limit();
   const bool has_end_pointers = context_.options.end_pointers == EndPointers::kCount;
   const ValueFormat& format = context_.options.value_format;
   context_.filter = {.low = base,
-                     .bytes = context_.table.limit() - base + (has_end_pointers ? 1 : 0),
+                     .bytes = limit - base + (has_end_pointers ? 1 : 0),
                      .tag_mask = format.tag_mask,
                      .tag = format.tag,
                      .tag_xor = format.tag_xor,
                      .tag_and = format.tag_and};
-  context_.has_only_pages = !has_end_pointers && context_.table.HasOnlyPages();
+  context_.has_only_pages = !has_end_pointers && context_.table.HasOnlyPages(base, limit);
+}
+
+// No chunk of pages has gone since Begin, as far as it matters.
+bool Marker::KeepsPages() const {
+  const arch::ScanFilter& filter = context_.filter;
+  return !context_.has_only_pages || context_.table.HasOnlyPages(filter.low, filter.low + filter.bytes);
 }
 
 void Marker::Drain() {
@@ -81,11 +117,18 @@ bool Marker::DrainSome(size_t rounds) {
   return context_.watch.marked == nullptr ? DrainSomeAs<Markers::kOne>(rounds) : DrainSomeAs<Markers::kOneWatched>(rounds);
 }
 
+bool Marker::DrainWithBudget(size_t rounds) {
+  context_.max_serial_objects = kSerialObjectsOfRound;
+  const bool is_dry = DrainSome(rounds);
+  context_.max_serial_objects = SIZE_MAX;
+  return is_dry;
+}
+
 template <Markers kMarkers>
 bool Marker::DrainSomeAs(size_t rounds) {
-  ASSERT(!context_.has_only_pages || context_.table.HasOnlyPages());
+  ASSERT(KeepsPages());
   if (!workers_[0]->Drain<kMarkers>(rounds)) return false;
-  if (!context_.has_pending.exchange(false, std::memory_order_relaxed)) return true;
+  if (is_beside_ || !context_.has_pending.exchange(false, std::memory_order_relaxed)) return true;
   workers_[0]->DrainPending<kMarkers>();
   return false;
 }
@@ -99,12 +142,14 @@ void Marker::BeginParallel(uint32_t participants) {
 void Marker::Work(uint32_t number) { workers_[number]->DrainWithOthers(number); }
 
 void Marker::Finish() {
+  ASSERT(KeepsPages());
   for (uint32_t number = 0; number < worker_count_; ++number) {
     CHECK(workers_[number]->is_dry());
     workers_[number]->Finish();
   }
-  context_.source.ReleaseFree();
 }
+
+void Marker::ReleaseMemory() { context_.source.ReleaseFree(); }
 
 size_t Marker::scanned_objects() const {
   size_t objects = 0;

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "allocator/collect/kind.h"
+#include "allocator/collect/slot_set.h"
 #include "allocator/size/size_class.h"
 
 namespace acre {
@@ -18,11 +19,25 @@ struct Run {
   uintptr_t cursor = 0;
   uintptr_t limit = 0;
   uintptr_t end = 0;
-  size_t most_bytes = 0;  // Of the last one taken.
+  size_t most_bytes = 0;  // Taken at once the last time.
 };
 
-// Stands for a row that a mutator does not have yet: there is nothing in its runs.
-inline constexpr Run kNoRuns[kSizeClassCount] = {};
+// What a mutator has taken together with a run: further slots of its span. Only the owner writes here.
+struct Holes {
+  SlotSet slots;
+  uint32_t word = kLineWords;  // The first that is not zero; kLineWords: there is none.
+
+  bool is_empty() const { return word == kLineWords; }
+};
+
+// By size class.
+struct RunRow {
+  Run runs[kSizeClassCount];
+  Holes holes[kSizeClassCount];
+};
+
+// Stands for a row that a mutator does not have yet: there is nothing in it.
+inline constexpr RunRow kNoRuns = {};
 
 // A root for as long as the scope that it stands in.
 struct LocalRoot {
@@ -32,10 +47,10 @@ struct LocalRoot {
 
 struct MutatorFront {
   MutatorFront() {
-    for (Run*& row : rows) row = const_cast<Run*>(kNoRuns);
+    for (RunRow*& row : rows) row = const_cast<RunRow*>(&kNoRuns);
   }
 
-  Run* rows[kMaxKinds];  // By the number of the kind, a run for each size class.
+  RunRow* rows[kMaxKinds];  // By the number of the kind.
   std::atomic<uint32_t> in_region{0};
   std::atomic<uint32_t> barrier{0};
   std::atomic<uint32_t> requested{0};     // The stop that it is asked for, and

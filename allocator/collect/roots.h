@@ -29,6 +29,7 @@ class Marker;
 using RootWord = acre_root;
 using RootRange = acre_root_range;
 using RootCallback = acre_root_callback;
+using RootPin = acre_pin;  // Added by Collector::Pin.
 
 class Roots {
  public:
@@ -39,11 +40,13 @@ class Roots {
   void Add(RootWord& word) { Push(words_, word); }
   void Add(RootRange& range) { Push(ranges_, range); }
   void Add(RootCallback& callback) { Push(callbacks_, callback); }
+  void Add(RootPin& pin) { Push(pins_, pin); }
 
   // One that is not registered is a fatal error, as far as it can be told.
   void Remove(RootWord& word) { Drop(words_, word); }
   void Remove(RootRange& range) { Drop(ranges_, range); }
   void Remove(RootCallback& callback) { Drop(callbacks_, callback); }
+  void Remove(RootPin& pin) { Drop(pins_, pin); }
 
   // With the lock held by the caller. `dropped`: for tests; see os/debug_options.h.
   void Scan(Marker& marker, os::RootSources dropped) const;
@@ -68,6 +71,7 @@ class Roots {
   List<RootWord> words_;
   List<RootRange> ranges_;
   List<RootCallback> callbacks_;
+  List<RootPin> pins_;
 };
 
 }  // namespace acre

@@ -72,8 +72,9 @@ void AddStackRoots(const Standing& standing, os::RootSources dropped, Marker& ma
   marker.AddRoot(reinterpret_cast<uintptr_t>(standing.running_object));
   marker.AddRoot(reinterpret_cast<uintptr_t>(standing.left_object));
   if (standing.stack_pointer == 0) return;  // Parked.
-  if (has_stacks && standing.running != &standing.own) {
-    AddSavedStack(standing.own, marker);
+  if (has_stacks) {
+    if (standing.running != &standing.own) AddSavedStack(standing.own, marker);
+    // A switch is under way: the thread is still on the stack that it leaves, be the other its own.
     if (&stack != &standing.stack) AddSavedStack(*standing.running, marker);
   }
   if (!dropped.Has(os::RootSource::kRegisters)) AddBytes(standing.saved, sizeof standing.saved, marker);

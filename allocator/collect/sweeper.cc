@@ -2,12 +2,12 @@
 
 namespace acre {
 
-void Sweeper::Begin() {
+void Sweeper::Begin(Extent extent, Extent next) {
   large_pool_.BeginSweep();
   for (std::atomic<SpanPool*>& place : pools_) {
     SpanPool* row = place.load(std::memory_order_acquire);
     if (row == nullptr) continue;
-    for (uint32_t number = 1; number < kSizeClassCount; ++number) row[number].BeginSweep();
+    for (uint32_t number = 1; number < kSizeClassCount; ++number) row[number].BeginSweep(extent, next);
   }
   const uint64_t cycle = place_.load(std::memory_order_relaxed) >> 32;
   place_.store((cycle + 1) << 32, std::memory_order_release);

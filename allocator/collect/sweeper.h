@@ -30,8 +30,8 @@ class Sweeper {
   Sweeper(const Sweeper&) = delete;
   Sweeper& operator=(const Sweeper&) = delete;
 
-  // Marking has ended: everything is to be swept.
-  void Begin();
+  // Marking has ended: everything is to be swept that may have white objects.
+  void Begin(Extent extent = Extent::kFull, Extent next = Extent::kFull);
 
   // Sweeps up to `most` spans, with a pool's lock held meanwhile (about 50 ns a span). False if there is nothing left.
   bool SweepSome(size_t most);

@@ -35,12 +35,10 @@ class WeakCells {
   // A cell for the object, which must be given by its start. Null: no memory.
   [[nodiscard]] WeakCell* Create(const void* object);
 
-  // The object, or null if it has died. The caller's copy keeps it alive as any other pointer on a stack.
+  // The object, or null if it has died. The caller's copy keeps it alive as any other pointer on a stack; in a heap that
+  // marks beside mutators the caller is in a region, and shades it before the region ends.
   static void* Get(const WeakCell& cell) {
-    const uintptr_t object = cell.object.load(std::memory_order_relaxed);
-    // The one place where a weak reference becomes a strong one: a cycle that marks while mutators run has to shade
-    // `object` here. With the world stopped for all of marking, what is in a register is a root.
-    return reinterpret_cast<void*>(object);
+    return reinterpret_cast<void*>(cell.object.load(std::memory_order_relaxed));
   }
 
   void Destroy(WeakCell* cell);

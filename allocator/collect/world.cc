@@ -3,7 +3,7 @@
 #include "arch/context.h"
 #include "os/check.h"
 #include "os/clock.h"
-#include "os/kernel_bugs.h"
+#include "os/foreign_locks.h"
 
 namespace acre {
 namespace {
@@ -24,7 +24,8 @@ bool World::Attach(Standing& standing) {
   standing.own.bounds = os::CurrentStackBounds();
   standing.stack = standing.own.bounds;
   standing.owner = os::ThreadSerial();
-  if (!GiveSignalStack(standing)) return false;
+  standing.wants_signal_stack = WantsSignalStack();
+  if (!InstallSignalStack(standing)) return false;  // Before it is registered: senders of signals learn of it there.
   const BlockingLock lock(mutex_);
   standing.requested.store(stop_, std::memory_order_relaxed);
   standing.acknowledged.store(stop_, std::memory_order_relaxed);
@@ -45,28 +46,14 @@ void World::Detach(Standing& standing) {
     os::StopSignal::Unregister(standing);
     mutators_.fetch_sub(1, std::memory_order_relaxed);
   }
-  TakeSignalStack(standing);
+  LeaveSignalStack(standing);
   if (standing.signal_stack.is_created()) standing.signal_stack.Destroy();
-}
-
-// Before the mutator is in the world: whoever sends it signals may look at its stack.
-bool World::GiveSignalStack(Standing& standing) {
-  if (signal_ == 0) return true;
-  if (mutators_.load(std::memory_order_relaxed) == 0 && !os::HasSignalVectorBug()) return true;
-  if (standing.signal_stack.Create(os::KernelMemoryCalls()) != Status::kOk) return false;
-  if (!standing.signal_stack.Install()) standing.signal_stack.Destroy();  // It has one of its own.
-  return true;
-}
-
-// The calling thread does not use it any more.
-void World::TakeSignalStack(Standing& standing) {
-  if (!standing.signal_stack.is_created() || standing.signal_stack.Uninstall()) return;
-  os::Fatal("a mutator is detached by a handler on its thread's signal stack");
 }
 
 void World::StopOthers(Standing* self) {
   if (self != nullptr) BlockAllOfThread(self, self->stack_pointer);
   mutex_.Lock();
+  os::ForbidForeignLocks();
   ++stop_;
   ForEach([&](Standing& standing) {
     if (&standing != self) standing.requested.store(stop_, std::memory_order_seq_cst);
@@ -103,7 +90,6 @@ void World::AskAndWait(Standing* self) {
 
 void World::Ask(Standing& standing) {
   if (signal_ == 0) return;
-  if (standing.signal_stack.is_created()) os::TouchBeforeSignal(standing.signal_stack);
   // One that has been parked since has no thread; it may have been taken up again by now, and is asked in the next round.
   if (!os::StopSignal::Send(standing) && os::StopSignal::IsGone(standing)) {
     os::Fatal("thread ", standing.thread_id.load(std::memory_order_relaxed), " ended without giving up its mutator");
@@ -138,6 +124,7 @@ void World::ResumeOthers(Standing* self) {
     }
     standing.resumed.Signal();
   });
+  os::AllowForeignLocks();
   mutex_.Unlock();
   if (self != nullptr) UnblockAllOfThread();
 }
@@ -230,15 +217,6 @@ void World::Block(Standing& standing, void (*body)(void* argument), void* argume
       &call);
 }
 
-// The thread's mutators of all heaps.
-template <class Visit>
-void World::ForEachOfThread(Visit visit) {
-  for (os::StopTarget* target = os::StopSignal::TargetsOfThread(); target != nullptr;
-       target = target->next.load(std::memory_order_relaxed)) {
-    if (target->on_stop == &World::OnSignal) visit(*static_cast<Standing*>(target));
-  }
-}
-
 Standing* World::OfThisThread() {
   Standing* found = nullptr;
   ForEachOfThread([&](Standing& standing) {
@@ -283,11 +261,12 @@ void World::WaitAsStopped(void (*wait)(void* argument), void* argument) {
       &call);
 }
 
-void World::AfterForkInChild() {
+Standing* World::AfterForkInChild() {
   ForEachOfThread([](Standing& standing) { standing.thread_id.store(os::CurrentThreadId()); });
   const uint64_t serial = os::ThreadSerial();
   Standing* standing = first_;
   first_ = nullptr;
+  Standing* lost = nullptr;
   uint32_t kept = 0;
   while (standing != nullptr) {
     Standing* const next = standing->next_in_world;
@@ -299,12 +278,15 @@ void World::AfterForkInChild() {
       first_ = standing;
       ++kept;
       if (signal_stack.is_created()) signal_stack.LockAgainAfterFork();
-    } else if (signal_stack.is_created()) {
-      signal_stack.Destroy();
+    } else {
+      standing->next_in_world = lost;
+      lost = standing;
+      if (signal_stack.is_created()) signal_stack.Destroy();
     }
     standing = next;
   }
   mutators_.store(kept, std::memory_order_relaxed);
+  return lost;
 }
 
 }  // namespace acre

@@ -24,7 +24,11 @@
 //
 // Signal stacks. A thread that has no stack for signals gets one as long as its mutator is attached; but not the first
 // mutator of a heap, so that nothing of the kind is seen in a process with one thread: its handlers run on its
-// normal stack, as far as the kernel is not one with the bug of os/kernel_bugs.h.
+// normal stack, as far as the kernel is not one with the bug of os/kernel_bugs.h. A thread has one signal stack for its
+// mutators of all heaps: world_signal_stack.cc.
+//
+// While the world is stopped, the thread that has stopped it calls nothing that takes a lock of the C library or of the
+// loader, and no more do threads that help it: a stopped thread may hold it. See os/foreign_locks.h.
 //
 // Requests carry the number of the stop, so that a late or repeated signal means nothing. A thread that does
 // not answer within 10 ms is named on standard error, once, and one thread of a heap a second at most.
@@ -74,7 +78,8 @@ struct Standing : MutatorFront, os::StopTarget {
   SavedStack* left = nullptr;       // The last one that it ran on before; it still does when a switch is under way.
   void* running_object = nullptr;   // The heap objects that they are parts of, kept by it; null for the thread's own.
   void* left_object = nullptr;
-  os::SignalStack signal_stack;     // Created if the thread uses ours. Changes only while it is in no world.
+  bool wants_signal_stack = false;  // Its thread's own, or the application's, or another mutator's of the thread will do.
+  os::SignalStack signal_stack;     // Created if the thread uses this one. The owner's.
   bool blocks_with_others = false;  // Its thread's: it is blocking because the thread waits for something else.
   std::atomic<bool> was_named{false};  // The collector's: the line about a late answer has been written.
 
@@ -136,6 +141,9 @@ class World {
 
   bool is_empty();
 
+  // How many there are, at about this moment.
+  uint32_t mutators() const { return mutators_.load(std::memory_order_relaxed); }
+
   // Locks. While the calling thread waits, all of its mutators, of any heap, count as stopped. REQUIRES: it is in no
   // region, and the lock is one that the collector does not wait for while the world is stopped.
   static void Lock(os::Mutex& mutex);
@@ -144,7 +152,8 @@ class World {
   static void WaitAsStopped(void (*wait)(void* argument), void* argument);
 
   // In the child of a fork, with the list's lock held: leaves the calling thread's mutators, and those that are parked.
-  void AfterForkInChild();
+  // Returns the others, chained by next_in_world, which stand where their threads had them.
+  [[nodiscard]] Standing* AfterForkInChild();
 
   os::Mutex& mutex() { return mutex_; }
 
@@ -160,11 +169,12 @@ class World {
   static void LeaveBlocking(Standing& standing);
   static void LeaveStack(Standing& standing, SavedStack& to);
   template <class Visit>
-  static void ForEachOfThread(Visit visit);
+  static void ForEachOfThread(Visit visit);  // The calling thread's mutators of all heaps.
   static void BlockAllOfThread(const Standing* except, uintptr_t stack_pointer);
   static void UnblockAllOfThread();
-  bool GiveSignalStack(Standing& standing);
-  static void TakeSignalStack(Standing& standing);
+  bool WantsSignalStack() const;
+  static bool InstallSignalStack(Standing& standing);
+  static void LeaveSignalStack(Standing& standing);
   void Ask(Standing& standing);
   void Name(Standing& standing);
   bool HasStopped(Standing& standing);
@@ -210,6 +220,14 @@ class BlockingLock {
  private:
   os::Mutex& mutex_;
 };
+
+template <class Visit>
+void World::ForEachOfThread(Visit visit) {
+  for (os::StopTarget* target = os::StopSignal::TargetsOfThread(); target != nullptr;
+       target = target->next.load(std::memory_order_relaxed)) {
+    if (target->on_stop == &World::OnSignal) visit(*static_cast<Standing*>(target));
+  }
+}
 
 template <class Also>
 void World::SwitchStack(Standing& standing, SavedStack& to, Also also) {

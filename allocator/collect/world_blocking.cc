@@ -59,7 +59,7 @@ void World::Park(Standing& standing) {
   standing.state.store(Standing::kBlocking, std::memory_order_release);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   os::StopSignal::Unregister(standing);
-  TakeSignalStack(standing);
+  LeaveSignalStack(standing);
   standing.in_region.store(0, std::memory_order_relaxed);
   if (IsAsked(standing)) standing.world->acknowledged_.Signal();
 }
@@ -73,7 +73,7 @@ void World::Unpark(Standing& standing) {
   standing.own.bounds = os::CurrentStackBounds();
   standing.stack = standing.own.bounds;
   standing.owner = os::ThreadSerial();
-  if (standing.signal_stack.is_created()) (void)standing.signal_stack.Install();
+  if (InstallSignalStack(standing)) os::StopSignal::NoteSignalStack();  // Without memory for one it does without.
   std::atomic_signal_fence(std::memory_order_seq_cst);
   standing.in_region.store(0, std::memory_order_relaxed);
   Safepoint(standing);

@@ -4,8 +4,13 @@
 #include <acre/roots.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -237,6 +242,117 @@ TEST(Heap, HardLimitAsksTheEmbedderWhoMayUseTheReserve) {
   EXPECT_NE(mutator.NewArray<char>(10 << 20), nullptr);
 }
 
+TEST(Heap, TheSoftLimitTellsTheEmbedderWhoMayRaiseIt) {
+  struct State {
+    Heap* heap = nullptr;
+    int calls = 0;
+    size_t live_bytes = 0;
+  } state;
+  HeapOptions options;
+  options.memory_limit_bytes = 16 << 20;
+  options.callback_context = &state;
+  options.on_memory_limit = [](void* context, acre_mutator* mutator, size_t live_bytes) {
+    auto* self = static_cast<State*>(context);
+    ++self->calls;
+    self->live_bytes = live_bytes;
+    EXPECT_NE(acre_allocate(mutator, ACRE_POINTER_FREE, 1 << 20), nullptr);
+    EXPECT_EQ(self->heap->SetMemoryLimit(32 << 20), ACRE_OK);
+  };
+  Heap heap(options);
+  state.heap = &heap;
+  EXPECT_EQ(heap.SetMemoryLimit(1000), ACRE_BAD_ARGUMENT);
+  EXPECT_EQ(heap.statistics().memory_limit_bytes, size_t{16} << 20);
+  Mutator mutator(heap);
+  Root<Pair> kept(heap);
+  size_t pairs_at_second = 0;
+  for (size_t i = 0; i < 4'000'000 && state.calls < 2; ++i) {
+    kept.Set(mutator, mutator.New<Pair>(kept.get(), nullptr));
+    if (state.calls == 1 && pairs_at_second == 0) {
+      EXPECT_GT(state.live_bytes, size_t{16} << 20);
+      EXPECT_EQ(heap.statistics().memory_limit_bytes, size_t{32} << 20);
+      pairs_at_second = i;
+    }
+  }
+  EXPECT_EQ(state.calls, 2);
+  EXPECT_GT(state.live_bytes, size_t{32} << 20);
+  EXPECT_GE(heap.statistics().held_bytes, state.live_bytes);
+}
+
+TEST(Heap, TheEnvironmentSetsTheSoftLimitThatTheProgramLeavesOpen) {
+  const auto limit_with = [](const char* text, const HeapOptions& options) {
+    setenv("ACRE_MEMORY_LIMIT", text, 1);
+    const size_t limit = Heap(options).statistics().memory_limit_bytes;
+    unsetenv("ACRE_MEMORY_LIMIT");
+    return limit;
+  };
+  const HeapOptions open;
+  HeapOptions fixed;
+  fixed.memory_limit_bytes = 64 << 20;
+  const size_t without = Heap(open).statistics().memory_limit_bytes;
+  EXPECT_EQ(limit_with("512M", open), size_t{512} << 20);
+  EXPECT_EQ(limit_with("2G", open), size_t{2} << 30);
+  EXPECT_EQ(limit_with("none", open), SIZE_MAX);
+  EXPECT_EQ(limit_with("auto", open), without);
+  EXPECT_EQ(limit_with("512M", fixed), size_t{64} << 20);
+  for (const char* text : {"0", "512", "much", ""}) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(limit_with(text, open), without);
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+              std::string("acre: ignoring ACRE_MEMORY_LIMIT=") + text + ": it expects a size of 1M or more, none, or auto\n");
+  }
+}
+
+TEST(Heap, APinKeepsItsObjectAndWhatIsWrittenIntoIt) {
+  for (const acre_tracker_kind tracker : {ACRE_TRACKER_STOPPED, ACRE_TRACKER_BARRIER, ACRE_TRACKER_PAGES}) {
+    HeapOptions options;
+    options.tracker = tracker;
+    Heap heap(options);
+    std::unique_ptr<Pin> pin;
+    Elsewhere(heap, [&](Mutator& mutator) {
+      auto* buffer = static_cast<Pair**>(mutator.Allocate(ACRE_CONSERVATIVE, 4096));
+      buffer[100] = MakeList(mutator, 1000);
+      pin = std::make_unique<Pin>(mutator, buffer, 4096);
+    });
+    EXPECT_GE(LiveObjects(heap), 1001u);
+    pin.reset();
+    EXPECT_LT(LiveObjects(heap), 100u);
+  }
+}
+
+TEST(Heap, ExternalMemoryMakesCyclesThatRunItsCleanups) {
+  Heap heap;
+  Mutator mutator(heap);
+  constexpr ptrdiff_t kBytes = 1 << 20;
+  size_t most = 0;
+  for (int i = 0; i < 300; ++i) {
+    void* buffer = mutator.Allocate(ACRE_POINTER_FREE, 16);
+    ASSERT_NE(buffer, nullptr);
+    acre_cleanup_add(
+        mutator.raw(), buffer,
+        [](void* context) { acre_adjust_external(static_cast<acre_heap*>(context), -kBytes); }, heap.raw());
+    heap.AdjustExternal(kBytes);
+    (void)mutator.NewArray<char>(100'000);  // Takes new room, and so looks.
+    mutator.RunCleanups();
+    most = std::max(most, heap.statistics().external_bytes);
+  }
+  EXPECT_GE(heap.statistics().cycles, 3u);
+  EXPECT_LE(most, size_t{100} << 20);
+}
+
+TEST(HeapDeathTest, ExternalMemoryIsNeverLessThanNothing) {
+  Heap heap;
+  heap.AdjustExternal(100);
+#if ACRE_ASSERTS
+  EXPECT_DEATH(heap.AdjustExternal(-101), "^acre: acre_adjust_external: -101 bytes: more is taken back than there was\n");
+  EXPECT_DEATH(heap.AdjustExternal(PTRDIFF_MAX), "^acre: acre_adjust_external: [0-9]+ bytes: more than there are addresses\n");
+#else
+  heap.AdjustExternal(-101);
+  EXPECT_EQ(heap.statistics().external_bytes, 0u);
+  heap.AdjustExternal(PTRDIFF_MAX);
+  EXPECT_EQ(heap.statistics().external_bytes, size_t{1} << 47);
+#endif
+}
+
 TEST(Heap, StatisticsFollowTheCycles) {
   Heap heap;
   {
@@ -274,6 +390,29 @@ TEST(HeapDeathTest, MisuseEndsWithOneLine) {
       "^acre: acre_blocking_end: no acre_blocking_begin came before\n");
 }
 
+// The heap's locks are held meanwhile: were a thread stopped with one of them, those that wait for it in regions would never stop.
+TEST(Statistics, AreReadWhileOthersCollectAndAllocate) {
+  Heap heap;
+  std::atomic<bool> is_over{false};
+  const auto attached = [&](auto body) {
+    return std::thread([&heap, &is_over, body] {
+      Mutator mutator(heap);
+      ASSERT_TRUE(mutator.is_valid());
+      while (!is_over.load()) body(mutator);
+    });
+  };
+  std::vector<std::thread> threads;
+  threads.push_back(attached([&heap](Mutator&) { EXPECT_EQ(heap.statistics().struct_bytes, sizeof(acre_statistics)); }));
+  for (int i = 0; i < 2; ++i) {
+    threads.push_back(attached([](Mutator& mutator) { EXPECT_NE(mutator.NewArray<Bytes>(1000), nullptr); }));
+  }
+  Mutator mutator(heap);
+  ASSERT_TRUE(mutator.is_valid());
+  for (int i = 0; i < 1000; ++i) mutator.Collect();
+  is_over = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST(Options, HaveNamesDefaultsAndErrors) {
   acre_options options;
   acre_options_init(&options);
@@ -283,7 +422,7 @@ TEST(Options, HaveNamesDefaultsAndErrors) {
     EXPECT_EQ(acre_options_set(&options, option->name, "many"), ACRE_BAD_ARGUMENT) << option->name;
     EXPECT_EQ(acre_options_set(&options, option->name, ""), ACRE_BAD_ARGUMENT) << option->name;
   }
-  EXPECT_EQ(count, 8u);
+  EXPECT_EQ(count, 12u);
   acre_options defaults;
   acre_options_init(&defaults);
   EXPECT_EQ(std::memcmp(&options, &defaults, sizeof options), 0) << "the defaults in words are those in numbers";
@@ -293,12 +432,34 @@ TEST(Options, HaveNamesDefaultsAndErrors) {
   EXPECT_EQ(options.hard_limit_bytes, size_t{3} << 30);
   EXPECT_EQ(acre_options_set(&options, "hard_limit_bytes", "99999999999999999999"), ACRE_BAD_ARGUMENT);
   EXPECT_EQ(acre_options_set(&options, "hard_limit_bytes", "20000000000G"), ACRE_BAD_ARGUMENT);
+  for (const char* text : {"0", "512", "1023K", "1T", "NONE"}) {
+    EXPECT_EQ(acre_options_set(&options, "memory_limit_bytes", text), ACRE_BAD_ARGUMENT) << text;
+  }
+  EXPECT_EQ(acre_options_set(&options, "memory_limit_bytes", "512M"), ACRE_OK);
+  EXPECT_EQ(options.memory_limit_bytes, size_t{512} << 20);
+  EXPECT_EQ(acre_options_set(&options, "memory_limit_bytes", "none"), ACRE_OK);
+  EXPECT_EQ(options.memory_limit_bytes, SIZE_MAX);
+  EXPECT_EQ(acre_options_set(&options, "memory_limit_bytes", "auto"), ACRE_OK);
+  EXPECT_EQ(options.memory_limit_bytes, 0u);
+  EXPECT_EQ(acre_options_set(&options, "minor_collections", "1"), ACRE_OK);
+  EXPECT_TRUE(options.minor_collections);
+  for (const char* text : {"9", "1000001", "1ms", "1K"}) {
+    EXPECT_EQ(acre_options_set(&options, "pause_target_us", text), ACRE_BAD_ARGUMENT) << text;
+  }
+  EXPECT_EQ(acre_options_set(&options, "pause_target_us", "250"), ACRE_OK);
+  EXPECT_EQ(options.pause_target_us, 250u);
   EXPECT_EQ(acre_options_set(&options, "mark_workers", "65"), ACRE_BAD_ARGUMENT);
   EXPECT_EQ(acre_options_set(&options, "gc_procent", "1"), ACRE_UNKNOWN_OPTION);
   acre_heap* heap = nullptr;
   options.gc_percent = 10'001;
   EXPECT_EQ(acre_heap_create(&options, &heap), ACRE_BAD_ARGUMENT);
   options.gc_percent = 100;
+  options.memory_limit_bytes = 512;
+  EXPECT_EQ(acre_heap_create(&options, &heap), ACRE_BAD_ARGUMENT);
+  options.memory_limit_bytes = 0;
+  options.pause_target_us = 0;
+  EXPECT_EQ(acre_heap_create(&options, &heap), ACRE_BAD_ARGUMENT);
+  options.pause_target_us = 1000;
   options.struct_bytes = 1;
   EXPECT_EQ(acre_heap_create(&options, &heap), ACRE_BAD_ARGUMENT);
 }

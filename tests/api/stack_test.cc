@@ -51,6 +51,12 @@ size_t LiveObjects(Heap& heap) {
   return heap.statistics().live_objects;
 }
 
+bool IsAskedToStop(const Mutator& mutator) {
+  const auto* front = reinterpret_cast<const acre_mutator_front*>(mutator.raw());
+  return __atomic_load_n(&front->requested, __ATOMIC_ACQUIRE) !=
+         __atomic_load_n(&front->acknowledged, __ATOMIC_RELAXED);
+}
+
 // A fibre that makes lists and keeps each only on its own stack while it is away.
 class Fibre {
  public:
@@ -159,6 +165,39 @@ TEST(Stack, CollectionWhileAFibreRunsSeesItAndTheThreadsOwnStack) {
   fibre->Resume();
   EXPECT_EQ(fibre->found(), 1000u);
   EXPECT_EQ(Length(own), 500u);
+}
+
+// A stop that acre_stack_switch obeys at its end finds the thread on the fibre still, and what is below its call on the
+// thread's own stack counts all the same.
+TEST(Stack, StopBetweenTheSwitchToTheThreadsOwnStackAndTheJumpSeesBothStacks) {
+  HeapOptions options;
+  options.stop_signal = 0;  // So that the moment is known: threads stop at safepoints and at the ends of regions.
+  Heap heap(options);
+  Mutator mutator(heap);
+  ASSERT_TRUE(mutator.is_valid());
+  std::atomic<bool> may_collect = false;
+  size_t live = 0;
+  std::thread collector([&] {
+    may_collect.wait(false);
+    Mutator other(heap);
+    other.Collect();
+    live = heap.statistics().live_objects;
+  });
+  auto fibre = std::make_unique<Fibre>(mutator, 1000);
+  Root<Stack> root(heap, fibre->stack());
+  Cell* own = MakeList(mutator, 500);
+  fibre->work = [&] {
+    may_collect = true;
+    may_collect.notify_all();
+    while (!IsAskedToStop(mutator)) std::this_thread::yield();
+  };
+  fibre->Resume();  // The collection is over when it returns.
+  collector.join();
+  ASSERT_GE(live, 1500u);
+  EXPECT_EQ(Length(own), 500u);
+  fibre->work = [] {};
+  fibre->Resume();
+  EXPECT_EQ(fibre->found(), 1000u);
 }
 
 TEST(Stack, SwitchesMayBeStoppedAtAnyMoment) {

@@ -3,17 +3,22 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <limits>
 #include <memory>
+#include <thread>
 
 #include "allocator/collect/collector.h"
 #include "os/fake/fake_memory.h"
+#include "tests/support/allocator/marking_heap.h"
 
 namespace acre {
 namespace {
 
 using os::FakeMemory;
+using testing::Hidden;
+using testing::MarkingGate;
 
 // The mark stack must grow, though a wave takes up to 64 objects off it at once: each node of a list has 63 twigs, and
 // each twig two leaves.
@@ -41,6 +46,7 @@ class FaultyHeap {
     options_.mark_workers = mark_workers;
     options_.min_trigger_bytes = 1 * kMiB;
   }
+  explicit FaultyHeap(const CollectorOptions& options) : options_(options) {}
   ~FaultyHeap() {
     if (is_attached_) collector_->Detach(mutator_);
     collector_.reset();
@@ -61,6 +67,7 @@ class FaultyHeap {
 
   FakeMemory& fake() { return fake_; }
   Collector& collector() { return *collector_; }
+  CollectedMutator& mutator() { return mutator_; }
   void* Allocate(size_t bytes, Kind kind = kConservative) { return collector_->Allocate(mutator_, kind, bytes); }
   void Collect() { collector_->Collect(mutator_); }
 
@@ -190,6 +197,165 @@ TEST_P(CollectorFaults, MarkersWithoutMemoryShareWhatTheyHave) {
     EXPECT_GE(heap.collector().stats().live_objects, kObjectsOfNode * kNodes);
     FaultyHeap::ExpectList(kept, kNodes);
   }
+}
+
+// ---- Cycles that mark beside the mutator -----------------------------------------------------------------------------
+
+CollectorOptions FaultyOptions() {
+  CollectorOptions options = testing::ConcurrentOptions();
+  options.min_trigger_bytes = 32 * kMiB;  // Nothing is marked before the test wants it.
+  options.debug.clobbers_freed = true;
+  return options;
+}
+
+// With a gate, and behind it an object of `words` words.
+class GatedFaultyHeap : public FaultyHeap {
+ public:
+  explicit GatedFaultyHeap(size_t words) : FaultyHeap(FaultyOptions()) {
+    EXPECT_TRUE(Begin());
+    roots_ = std::make_unique<Roots>(collector());
+    for (RootWord* root : {&roots_->first, &roots_->second}) collector().roots().Add(*root);
+    roots_->first.object = Allocate(words * sizeof(uint64_t), roots_->gate.kind());
+  }
+  ~GatedFaultyHeap() {
+    roots_->gate.Open();
+    for (RootWord* root : {&roots_->first, &roots_->second}) collector().roots().Remove(*root);
+  }
+  GatedFaultyHeap(const GatedFaultyHeap&) = delete;
+  GatedFaultyHeap& operator=(const GatedFaultyHeap&) = delete;
+
+  uint64_t* field(size_t index) { return static_cast<uint64_t*>(roots_->first.object) + index; }
+  MarkingGate& gate() { return roots_->gate; }
+  void*& held() { return roots_->second.object; }
+  void Store(uint64_t* field, uint64_t word) { collector().Store(mutator(), field, word); }
+
+  void BeginMarking() {
+    roots_->gate.Close();
+    for (int i = 0; i < 1000 && !collector().is_marking_beside(); ++i) (void)Allocate(1 * kMiB, kPlain);
+    ASSERT_TRUE(collector().is_marking_beside());
+    roots_->gate.AwaitMarker();
+  }
+  // By a collection, after which everything is swept.
+  void EndMarking() {
+    roots_->gate.Open();
+    Collect();
+    ASSERT_EQ(collector().stats().concurrent_cycles, 1u);
+    ASSERT_EQ(collector().stats().cycles, 2u);
+  }
+
+ private:
+  struct Roots {
+    explicit Roots(Collector& collector) : gate(collector) {}
+
+    MarkingGate gate;
+    RootWord first{};
+    RootWord second{};
+  };
+
+  std::unique_ptr<Roots> roots_;
+};
+
+// So many words as no spare block of the heap's own memory holds.
+constexpr size_t kMany = 100'000;
+
+// Pointers go from the graph into a new object, which is not looked at, and the words that say so find no memory.
+TEST(ConcurrentFaults, WhatWasOverwrittenWithoutMemoryToNoteItLives) {
+  GatedFaultyHeap heap(kMany);
+  for (size_t i = 0; i < kMany; ++i) {
+    auto* item = static_cast<uint64_t*>(heap.Allocate(2 * sizeof(uint64_t)));
+    item[1] = i;
+    heap.Store(heap.field(i), reinterpret_cast<uint64_t>(item));
+  }
+  heap.BeginMarking();
+  auto* holder = static_cast<uint64_t*>(heap.Allocate(kMany * sizeof(uint64_t)));
+  ASSERT_NE(holder, nullptr);
+  heap.held() = holder;
+  heap.fake().FailNth(1, ENOMEM, FakeMemory::Repeat::kForever);
+  for (size_t i = 0; i < kMany; ++i) {
+    heap.Store(&holder[i], *heap.field(i));
+    heap.Store(heap.field(i), 0);
+  }
+  ASSERT_TRUE(heap.fake().HasFailed());
+  heap.fake().StopFailing();
+  heap.EndMarking();
+  for (size_t i = 0; i < kMany; ++i) ASSERT_EQ(reinterpret_cast<const uint64_t*>(holder[i])[1], i);
+  heap.collector().CheckInvariants();
+}
+
+// Objects of a list that hide another one each, and say where it is in stops only. (A list: the marker's stack, which
+// cannot grow, does not have to.)
+struct Hiding {
+  Hiding* next;
+  Hidden item;
+  uint64_t noted;
+};
+
+struct HidingKind {
+  Collector& collector;
+  std::atomic<size_t> put_off{0};
+
+  static bool Trace(void* context, void* object, size_t, acre_tracer* tracer) {
+    auto& kind = *static_cast<HidingKind*>(context);
+    auto& hiding = *static_cast<Hiding*>(object);
+    tracer->Visit(hiding.next);
+    if (kind.collector.PutOff(reinterpret_cast<uintptr_t>(object), &hiding.noted)) {
+      ++kind.put_off;
+    } else {
+      tracer->Visit(hiding.item.get());
+    }
+    return true;
+  }
+};
+
+TEST(ConcurrentFaults, ObjectsThatWerePutOffWithoutMemoryToNoteItAreTraced) {
+  GatedFaultyHeap heap(1);
+  HidingKind hiding{heap.collector()};
+  Kind kind;
+  ASSERT_EQ(heap.collector().kinds().AddFunction(&HidingKind::Trace, &hiding, &kind), Status::kOk);
+  Hiding* first = nullptr;
+  for (size_t i = 0; i < kMany; ++i) {
+    auto* item = static_cast<uint64_t*>(heap.Allocate(2 * sizeof(uint64_t)));
+    item[1] = i;
+    auto* object = static_cast<Hiding*>(heap.Allocate(sizeof(Hiding), kind));
+    *object = {first, Hidden(item)};
+    first = object;
+  }
+  heap.Store(heap.field(0), reinterpret_cast<uint64_t>(first));
+  heap.BeginMarking();
+  heap.fake().FailNth(1, ENOMEM, FakeMemory::Repeat::kForever);
+  heap.gate().Open();
+  while (hiding.put_off < kMany) std::this_thread::yield();
+  ASSERT_TRUE(heap.fake().HasFailed());
+  heap.fake().StopFailing();
+  heap.EndMarking();
+  const Hiding* object = first;
+  for (size_t i = kMany; i-- > 0; object = object->next) {
+    ASSERT_EQ(static_cast<const uint64_t*>(object->item.get())[1], i);
+  }
+  heap.collector().CheckInvariants();
+}
+
+// The marker's stack cannot grow, for one: what has no room on it is found again by its page.
+TEST_P(CollectorFaults, EachMemoryCallOfAMarkingBesideTheMutatorMayFail) {
+  constexpr uint64_t kNodes = 1000;
+  size_t failures = 0;
+  for (size_t nth = 1;; ++nth) {
+    GatedFaultyHeap heap(1);
+    uint64_t made;
+    Node* kept = heap.MakeList(kNodes, &made);
+    ASSERT_EQ(made, kNodes);
+    heap.Store(heap.field(0), reinterpret_cast<uint64_t>(kept));
+    heap.BeginMarking();
+    heap.fake().FailNth(nth, ENOMEM, GetParam());
+    heap.EndMarking();
+    const bool has_failed = heap.fake().HasFailed();
+    heap.fake().StopFailing();
+    FaultyHeap::ExpectList(kept, kNodes);
+    heap.collector().CheckInvariants();
+    if (!has_failed) break;
+    ++failures;
+  }
+  EXPECT_GE(failures, 3u) << "the mark stack has to grow in this test";
 }
 
 INSTANTIATE_TEST_SUITE_P(Repeat, CollectorFaults,

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,6 +23,28 @@ using testing::Random;
 using testing::RandomGraph;
 
 constexpr uint64_t kBoxMask = uint64_t{0xffff} << 48;
+
+// Which of the graph's huge chunks a marking came to. Nothing in them is scanned.
+class HugeMarks {
+ public:
+  HugeMarks(const RandomGraph& graph, MarkerOptions* options) : graph_(graph) {
+    options->huge_objects = {this, &HugeMarks::Mark, nullptr};
+  }
+  uint64_t Take() { return reached_.exchange(0); }
+
+ private:
+  static bool Mark(void* context, uintptr_t word) {
+    auto* self = static_cast<HugeMarks*>(context);
+    const std::vector<uintptr_t>& chunks = self->graph_.huge_chunks();
+    const auto chunk = std::find(chunks.begin(), chunks.end(), word & ~kChunkMask);
+    EXPECT_NE(chunk, chunks.end()) << word;
+    self->reached_ |= uint64_t{1} << (chunk - chunks.begin());
+    return false;
+  }
+
+  const RandomGraph& graph_;
+  std::atomic<uint64_t> reached_{0};
+};
 
 std::vector<uint64_t> ExpectedBits(RandomGraph& graph, const MarkerOptions& options) {
   std::vector<uintptr_t> stack(graph.objects());
@@ -84,21 +108,28 @@ MarkerOptions AnyOptions(Random& random) {
 void RunModel(const char* what, size_t graphs, size_t objects, unsigned max_size_bits) {
   Random random(testing::Seed(what));
   size_t marked = 0;
+  size_t marked_huge = 0;
   for (size_t number = 0; number < graphs; ++number) {
     RandomGraph graph(random, 1 + random.Below(objects), max_size_bits);
     for (int round = 0; round < 4; ++round) {
-      const MarkerOptions options = AnyOptions(random);
+      MarkerOptions options = AnyOptions(random);
+      HugeMarks huge(graph, &options);
       const std::vector<uint64_t> expected = ExpectedBits(graph, options);
+      const uint64_t expected_huge = huge.Take();
+      marked_huge += expected_huge != 0;
       marked += CountMarks(graph.heap().table()).objects;
       for (const uint32_t threads : {1u, 2u, 4u}) {
         ASSERT_EQ(MarkerBits(graph, options, threads, random), expected)
             << "graph " << number << ", " << threads << " threads, " << options.scan_body->name << ", end pointers "
             << static_cast<int>(options.end_pointers) << ", box " << options.value_format.tag << ", stack "
             << options.max_stack_bytes;
+        ASSERT_EQ(huge.Take(), expected_huge) << "graph " << number;
       }
     }
   }
   EXPECT_GT(marked, 0u);
+  constexpr size_t kEnoughGraphs = 40;  // Of a few, none may have a huge chunk.
+  EXPECT_TRUE(graphs < kEnoughGraphs || marked_huge > 0);
 }
 
 TEST(MarkingModelTest, SmallObjectsAreMarkedAsByThePlainMarker) { RunModel("small graphs", 60, 5000, 7); }

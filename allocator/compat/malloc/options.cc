@@ -37,8 +37,8 @@ constexpr Option kOptions[] = {
      }},
 };
 
-// Entries that begin so belong to the test and benchmark programs, or to os/debug_options.h.
-constexpr const char* kForeign[] = {"TEST_", "BENCH_", "STRESS_", "DEBUG="};
+// Entries that begin so belong to the test and benchmark programs, to os/debug_options.h, or to collected heaps.
+constexpr const char* kForeign[] = {"TEST_", "BENCH_", "STRESS_", "DEBUG=", "MEMORY_LIMIT="};
 
 }  // namespace
 

@@ -66,9 +66,26 @@ typedef struct acre_value_format {
    it is null at once. One thread of a heap at a time is in one. */
 typedef bool acre_memory_callback(void* context, acre_mutator* mutator, size_t wanted_bytes);
 
+/* Called in an allocating thread, with no lock held, when a collection has found that what lives (with its records:
+   `live_bytes`) has passed memory_limit_bytes: an interpreter raises its own error of memory here, while there is some. Once; and
+   again when that was below by a 32nd in between. The allocation goes on as if nothing had been, so it need not come back: longjmp
+   will do. It may allocate, collect, and set another limit (acre_heap_set_memory_limit). on_hard_limit is another matter: there an allocation
+   fails. */
+typedef void acre_limit_callback(void* context, acre_mutator* mutator, size_t live_bytes);
+
 /* Called by the thread that collected (or freed by hand), after the world runs again: finalizers or cleanups wait to be run.
    It may use the heap and run them, in the middle of whatever the thread was allocating for. */
 typedef void acre_notify_callback(void* context);
+
+/* How a cycle learns what threads write while it marks. */
+typedef enum acre_tracker_kind {
+  ACRE_TRACKER_STOPPED = 0, /* They do not: all are stopped while it marks. */
+  ACRE_TRACKER_BARRIER = 1, /* By acre_write and acre_move: threads run on but for two short stops. From 32 MiB of memory on,
+                               and not where background is false or a virtual machine's stack (acre_stack_create_vm) was made. */
+  ACRE_TRACKER_PAGES = 2    /* By the kernel, which tells what pages were written: stores need no acre_write. Linux 6.7 and
+                               later, where userfaultfd is allowed; elsewhere a line on standard error says so once, and cycles
+                               are stopped. From 32 MiB of memory on, and not where background is false. */
+} acre_tracker_kind;
 
 typedef struct acre_options {
   size_t struct_bytes;           /* sizeof(acre_options); acre_options_init fills it in. */
@@ -77,6 +94,17 @@ typedef struct acre_options {
   size_t min_trigger_bytes;      /* ... but not before so much was allocated. 4 MiB. */
   size_t hard_limit_bytes;       /* Of memory for objects, free memory that was not given back included. SIZE_MAX: none. */
   size_t reserve_bytes;          /* Added to the limit while on_hard_limit runs. 0. */
+  size_t memory_limit_bytes;     /* A soft limit, of all memory that the heap has from the kernel, and of external memory
+                                    (acre_adjust_external): free memory goes back before it is exceeded, and cycles begin earlier than gc_percent says. They take half of the time at
+                                    most: then it is exceeded. SIZE_MAX: none. 0, the default: what ACRE_MEMORY_LIMIT says in
+                                    the environment; else the limit of the process's cgroup, if that is less than the
+                                    machine's memory, less a tenth (256 MiB at most); else none. At least 1 MiB. */
+  acre_tracker_kind tracker;     /* ACRE_TRACKER_STOPPED. */
+  bool minor_collections;        /* With ACRE_TRACKER_PAGES: most cycles look at what was allocated since the last one only,
+                                    and at old objects on pages that were written. false. */
+  uint32_t pause_target_us;      /* How long the last stop of a cycle that marks beside threads is wanted to be, in microseconds: 10 to
+                                    1,000,000. A shorter one costs the marker time, and threads more stops; what a stop cannot be
+                                    without (roots, a look at the heap's pages) it takes all the same. 1000. */
   uint32_t mark_workers;         /* Threads that mark, the collecting one included. 0: as many as the CPUs it may use. */
   bool background;               /* The heap may have threads of its own, when it is worth it. true. */
   int stop_signal;               /* Stops threads. SIGURG; 0: none, threads stop at safepoints only. */
@@ -84,6 +112,7 @@ typedef struct acre_options {
   acre_value_format value_format;
   acre_memory_callback* on_hard_limit;
   acre_memory_callback* on_out_of_memory;
+  acre_limit_callback* on_memory_limit;
   acre_notify_callback* on_ends_pending;
   void* callback_context;
 } acre_options;
@@ -108,6 +137,11 @@ ACRE_API const acre_option* acre_option_at(size_t index);
    memory. ACRE_OUT_OF_MEMORY, ACRE_BAD_ARGUMENT. Several heaps may live in a process; a pointer from one into another
    keeps nothing: see acre_root. */
 ACRE_API acre_status acre_heap_create(const acre_options* options, acre_heap** heap);
+
+/* Sets the option memory_limit_bytes anew. A lower one is kept within by and by: free memory goes back at once, and
+   the next allocation looks whether a collection is due. Some microseconds; may wait for the end of a collection.
+   ACRE_BAD_ARGUMENT: less than 1 MiB, and not 0. */
+ACRE_API acre_status acre_heap_set_memory_limit(acre_heap* heap, size_t bytes);
 
 /* Ends a heap and all of its objects; finalizers and cleanups do not run any more. REQUIRES: nobody is attached. */
 ACRE_API void acre_heap_destroy(acre_heap* heap);
@@ -156,7 +190,10 @@ ACRE_API acre_status acre_kind_bitmap(acre_heap* heap, const uint64_t* bitmap, s
    pointers to the collector: by acre_visit for each, or acre_visit_range. It is given the size of the object's slot, at least
    what was asked for. It must accept an object of all zero bytes, and returns false if the object is not initialised yet:
    then every word of it counts as a pointer. It must not allocate, wait, or call anything else of this library, and reads
-   nothing but the object (what reads elsewhere is a root callback instead). Called by several threads at once.
+   nothing but the object (what reads elsewhere is a root callback instead). Called by several threads at once, and under
+   ACRE_TRACKER_BARRIER and ACRE_TRACKER_PAGES while others store into the object: each field is read once, as by
+   __atomic_load_n; under ACRE_TRACKER_PAGES also while the object is being made, so that any of the stores may be missing. Until
+   the heap is destroyed it may be called, by a thread of the heap's, with its context.
 
    acre_visit_word takes any word, without its tag if that is a high one; acre_visit_range every aligned word in
    [base, limit).
@@ -182,6 +219,13 @@ ACRE_API void* acre_allocate_slow(acre_mutator* mutator, acre_kind kind, size_t 
    references are cleared, a finalizer of it is cancelled, its cleanups are queued. Null is allowed. Some tens of ns. */
 ACRE_API void acre_free(acre_mutator* mutator, void* object);
 
+/* Memory that objects of the heap hold elsewhere (malloc'ed buffers, mappings, memory of a device) has grown by `delta` bytes,
+   or shrunk: told of, it counts as alive for gc_percent and memory_limit_bytes, and its growth as allocation, so that objects that are small
+   here and large elsewhere are collected in time. Usually plus where the memory is made and minus in a cleanup or finalizer. Any
+   thread, attached or not; it takes no lock. Nothing is collected here: the next allocation that takes new room looks. The sum stays between 0 and 2^47; builds with ACRE_ASSERTS end with a line if it would
+   not. Some nanoseconds. */
+ACRE_API void acre_adjust_external(acre_heap* heap, ptrdiff_t delta);
+
 /* The object that an address lies in, whatever it is. False: none, or one that the last cycle found dead. What another thread
    has taken to allocate from counts as objects. Some tens of nanoseconds. */
 typedef struct acre_object {
@@ -192,19 +236,20 @@ typedef struct acre_object {
 ACRE_API bool acre_object_at(acre_mutator* mutator, const void* address, acre_object* object);
 
 /* Runs a full collection, and then calls visit for every object that it kept, with the world stopped. `visit` must not call
-   anything else of this library. */
+   anything else of this library, nor take a lock that a mutator may hold, nor use malloc or stdio. */
 typedef void acre_visit_object(void* context, const acre_object* object);
 ACRE_API void acre_walk(acre_mutator* mutator, acre_visit_object* visit, void* context);
 
 /* ---- Pointer stores ------------------------------------------------------------------------------------------------- */
 
-/* Stores a pointer into a field of an object. Every such store has to go through here (initialising ones into an object
-   that nobody else knows yet need not). Without a cycle that needs it one predictable branch. */
+/* Stores a pointer into a field of an object. Every such store has to go through here, but for the first one to each word of a
+   new object, over its zero: what it overwrites counts, whoever knows the object. Under ACRE_TRACKER_BARRIER, while a cycle marks, the pointer that is overwritten is
+   noted for it, some nanoseconds; otherwise it costs one predictable branch. (Yuasa's snapshot-at-the-beginning.) */
 static inline void acre_write(acre_mutator* mutator, void* field, const void* value);
 static inline void acre_write_word(acre_mutator* mutator, uint64_t* field, uint64_t word);
 
-/* For an object that was filled by anything but acre_write (an initialiser, a copy): before anybody else can reach it. Like
-   acre_write one branch. */
+/* For a new object that was filled by anything but acre_write (an initialiser, a copy over its zeros): before anybody else can
+   reach it. Like acre_write one branch. */
 static inline void acre_publish(acre_mutator* mutator, void* object);
 
 /* memmove for memory that holds pointers, in whole words. */
@@ -228,9 +273,20 @@ ACRE_API void acre_root_range_remove(acre_heap* heap, acre_root_range* range);
 
 /* acre_root_callback { next, previous, function, context }: void function(void* context, acre_tracer* tracer) names roots, by
    acre_visit and its kin, at every collection, with the world stopped. It must not call anything else of this library, nor
-   take a lock that a mutator may hold, nor use malloc. */
+   take a lock that a mutator may hold, nor use malloc or stdio. */
 ACRE_API void acre_root_callback_add(acre_heap* heap, acre_root_callback* callback);
 ACRE_API void acre_root_callback_remove(acre_heap* heap, acre_root_callback* callback);
+
+/* acre_pin: while it is added, the bytes [base, base + bytes) of an object may be written through pinned pages: buffers registered
+   with io_uring, RDMA, an O_DIRECT read. Such writes go past what ACRE_TRACKER_PAGES watches and past acre_write; so what stands there
+   is read in every stop, as roots are (a millisecond or more each MiB, if the object holds pointers; nothing if it is ACRE_POINTER_FREE),
+   and the object is kept alive. Under ACRE_TRACKER_BARRIER what is written must be reachable otherwise too when its pointers are to
+   live through a cycle. System calls that read into plain memory (read, recv, io_uring's READ) need none of this.
+     Added before the kernel gets to know the buffer, removed after the last write has come. Pins may overlap and nest: each record
+   counts. A record of zeros; the caller's, as for roots. The range must lie in one live object, else it is a fatal error. Removing touches each
+   page of the range, so that the watch goes on from there; any thread may. */
+ACRE_API void acre_pin_add(acre_mutator* mutator, acre_pin* pin, void* base, size_t bytes);
+ACRE_API void acre_pin_remove(acre_heap* heap, acre_pin* pin);
 
 /* acre_local { below, object }: scoped handles, records on the stack of what uses them, last in, first out. Stacks are roots
    anyway; these are for pointers that a stack does not show (encoded ones), and for mutators that are parked. No lock, two
@@ -333,6 +389,9 @@ typedef struct acre_statistics {
   uint64_t freed_bytes;             /* In all, by sweeping and by hand. */
   size_t committed_bytes;           /* Memory for objects that the heap has from the kernel now. */
   size_t metadata_bytes;
+  size_t external_bytes;            /* As acre_adjust_external has it. */
+  size_t held_bytes;                /* What counts for memory_limit_bytes, and free memory that was not given back. */
+  size_t memory_limit_bytes;        /* The one in force; SIZE_MAX: none. */
   size_t reserved_bytes;            /* Address space. */
   size_t root_bytes;                /* Read in the last stop. */
   uint64_t last_stop_ns;
@@ -340,6 +399,9 @@ typedef struct acre_statistics {
   uint64_t total_stop_ns;
   uint64_t mark_cpu_ns;             /* Of all cycles. */
   uint64_t stops[ACRE_STOP_BUCKETS]; /* stops[i]: those of [2^i, 2^(i + 1)) ns. */
+  uint64_t concurrent_cycles;       /* Those that marked while threads ran; each takes two stops or more. */
+  uint64_t repeated_stops;          /* That left some of such a marking to a later one. */
+  uint64_t minor_cycles;            /* Those that looked at new objects only. */
 } acre_statistics;
 ACRE_API void acre_get_statistics(acre_heap* heap, acre_statistics* statistics);
 

@@ -59,6 +59,12 @@ class Heap {
     return statistics;
   }
 
+  // See acre_heap_set_memory_limit. REQUIRES: the heap is valid.
+  acre_status SetMemoryLimit(size_t bytes) { return acre_heap_set_memory_limit(heap_, bytes); }
+
+  // See acre_adjust_external. REQUIRES: the heap is valid.
+  void AdjustExternal(ptrdiff_t delta) { acre_adjust_external(heap_, delta); }
+
   acre_heap* raw() const { return heap_; }
 
  private:
@@ -77,6 +83,7 @@ class Ref {
   Ref& operator=(const Ref&) = delete;
 
   T* get() const { return object_; }
+  T* GetRacy() const { return __atomic_load_n(&object_, __ATOMIC_RELAXED); }  // For Trace: others may store meanwhile.
   T* operator->() const { return object_; }
   T& operator*() const { return *object_; }
   explicit operator bool() const { return object_ != nullptr; }
@@ -95,6 +102,7 @@ class RefWord {
   RefWord& operator=(const RefWord&) = delete;
 
   uint64_t word() const { return word_; }
+  uint64_t WordRacy() const { return __atomic_load_n(&word_, __ATOMIC_RELAXED); }
   void Set(const Mutator& mutator, uint64_t word);
 
  private:
@@ -107,10 +115,10 @@ class Visitor {
   explicit Visitor(acre_tracer* tracer) : tracer_(tracer) {}
 
   void operator()(const void* pointer) { acre_visit(tracer_, pointer); }
-  void operator()(const RefWord& ref) { acre_visit_word(tracer_, ref.word()); }
+  void operator()(const RefWord& ref) { acre_visit_word(tracer_, ref.WordRacy()); }
   template <class T>
   void operator()(const Ref<T>& ref) {
-    acre_visit(tracer_, ref.get());
+    acre_visit(tracer_, ref.GetRacy());
   }
   // Every aligned word in [base, limit).
   void Range(const void* base, const void* limit) { acre_visit_range(tracer_, base, limit); }

@@ -64,6 +64,21 @@ class RootRange {
   acre_root_range range_ = {};
 };
 
+// For as long as it lives, [base, base + bytes) of an object may be written through pinned pages: see acre_pin_add.
+class Pin {
+ public:
+  Pin(Mutator& mutator, void* base, size_t bytes) : heap_(mutator.heap()) {
+    acre_pin_add(mutator.raw(), &pin_, base, bytes);
+  }
+  ~Pin() { acre_pin_remove(heap_.raw(), &pin_); }
+  Pin(const Pin&) = delete;
+  Pin& operator=(const Pin&) = delete;
+
+ private:
+  Heap& heap_;
+  acre_pin pin_ = {};
+};
+
 // Whatever trace(visitor) names at each collection, with the world stopped; see acre_root_function for what it may do.
 template <class Function>
 class RootCallback {

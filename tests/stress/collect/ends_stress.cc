@@ -1,7 +1,8 @@
 // The ends of objects under threads: objects that are held must keep their weak references, ephemerons and finalizers; of
 // those that were dropped all must have ended after the last cycle, each finalizer and cleanup having run once.
 //
-// ACRE_STRESS_SECONDS is the length of the whole, TEST_SEED repeats the choices.
+// ACRE_STRESS_SECONDS is the length of the whole, TEST_SEED repeats the choices, with ACRE_STRESS_TRACKER=barrier cycles
+// mark beside the threads.
 
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <thread>
@@ -93,7 +95,7 @@ class Thread {
     for (uint64_t garbage = random_.Below(20); garbage > 0; --garbage) (void)Make(mutator, 0);
     if (random_.OneIn(100)) ends().finalizers().Run(random_.Below(10));
     if (random_.OneIn(100)) ends().cleanups().Run(random_.Below(10));
-    if (random_.OneIn(1000)) mutator.Collect();
+    if (random_.OneIn(10'000)) mutator.Collect();  // Most cycles begin by themselves.
   }
 
   [[gnu::noinline]] void Hold(AttachedMutator& mutator, size_t slot) {
@@ -169,6 +171,7 @@ TEST_P(EndsStress, WhatIsHeldKeepsItsEndsAndTheRestEndsOnce) {
   const auto length = std::chrono::milliseconds(text == nullptr ? 2000 : 1000 * std::atoi(text) / 4);
   CollectorOptions options = testing::OptionsOfEnvironment();
   options.min_trigger_bytes = 256 * kKiB;
+  testing::SetTrackerOfEnvironment(&options);
   CollectedHeap heap(options);
   const uint64_t seed = testing::Seed("ends");
   std::vector<std::unique_ptr<Thread>> parts;
@@ -211,6 +214,12 @@ TEST_P(EndsStress, WhatIsHeldKeepsItsEndsAndTheRestEndsOnce) {
   EXPECT_GT(fates, 100u);
   EXPECT_LE(late, 2u) << "of " << fates << ": a stale word on the last stack may keep one or two";
   EXPECT_GT(heap.collector().stats().cycles, 3u);
+  const bool marks_beside = testing::MarksBeside(options);
+  EXPECT_EQ(heap.collector().stats().minor_cycles > 0, marks_beside && options.minor_collections);
+  // A full cycle may not become due.
+  if (!options.minor_collections) {
+    EXPECT_EQ(heap.collector().stats().concurrent_cycles > 0, marks_beside);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, EndsStress, ::testing::Values(1, 2, 4, 8));

@@ -149,7 +149,8 @@ bool SendSignals(std::vector<std::unique_ptr<Target>>* targets, const Shared& sh
   while (!shared.is_over.load(std::memory_order_relaxed)) {
     for (const std::unique_ptr<Target>& target : *targets) {
       if (target->thread_id.load() == 0 || !IsOffItsStack(*target)) continue;
-      if (!DropAndSignal(target.get())) return false;
+      if (DropAndSignal(target.get())) continue;
+      return errno == ESRCH && shared.is_over.load();  // It may have ended meanwhile.
     }
     nanosleep(&kPause, nullptr);
   }

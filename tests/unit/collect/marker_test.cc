@@ -17,6 +17,9 @@ namespace {
 using testing::MarkHeap;
 using testing::WordsOf;
 
+// Where chunks are said to be, without memory. ThreadSanitizer may let the kernel map at the end of the address space.
+bool HasChunksBehind(MarkHeap& heap) { return heap.table().limit() + 8 * kChunkBytes <= uintptr_t{1} << kAddressBits; }
+
 class MarkerTest : public ::testing::Test {
  protected:
   void Make(const MarkerOptions& options = {}, uint32_t workers = 1) {
@@ -296,6 +299,7 @@ TEST_F(MarkerTest, HugeObjectsAreMarkedByTheirOwnerAndScanned) {
   const uintptr_t inside = heap_.Allocate(kConservative, 64);
   // Two chunks of address space that only the table knows, and the object's memory elsewhere: what is read is what the
   // owner says.
+  if (!HasChunksBehind(heap_)) GTEST_SKIP() << "the heap lies at the end of the address space";
   const uintptr_t claimed = heap_.table().limit() + kChunkBytes;
   heap_.table().Set(claimed, ChunkUse::kHuge);
   heap_.table().Set(claimed + kChunkBytes, ChunkUse::kHugeTail);
@@ -324,6 +328,101 @@ TEST_F(MarkerTest, HugeObjectsAreMarkedByTheirOwnerAndScanned) {
   EXPECT_TRUE(heap_.IsMarked(inside));
   heap_.table().Set(claimed, ChunkUse::kNone);
   heap_.table().Set(claimed + kChunkBytes, ChunkUse::kNone);
+}
+
+// Chunks that only the table knows: nothing in them is read.
+class MarkerBesideHugeTest : public MarkerTest {
+ protected:
+  static constexpr size_t kObjects = 5000;  // Waves of them, and more than a batch of candidates in each.
+
+  // Each leads to the next, to a leaf, into the huge object, and to where no chunk is.
+  void MakeObjects(uintptr_t huge, uintptr_t gap) {
+    for (size_t i = 0; i < kObjects; ++i) objects_.push_back(heap_.Allocate(kConservative, 128));
+    for (size_t i = 0; i < kObjects; ++i) {
+      uint64_t* words = WordsOf(objects_[i]);
+      words[0] = objects_[(i + 1) % kObjects];
+      words[3] = objects_[(i * 7 + 1) % kObjects];
+      words[5] = huge + i * 8;
+      words[6] = gap + i * 8;
+      words[9] = heap_.Allocate(kNoPointers, 16);
+    }
+  }
+  MarkerOptions Options(EndPointers end_pointers = EndPointers::kIgnored) {
+    MarkerOptions options;
+    options.end_pointers = end_pointers;
+    options.huge_objects = {&huge_words_, [](void* context, uintptr_t word) {
+                              static_cast<std::vector<uintptr_t>*>(context)->push_back(word);
+                              return false;
+                            }, nullptr};
+    return options;
+  }
+
+  std::vector<uintptr_t> objects_;
+  std::vector<uintptr_t> huge_words_;  // What the huge objects' owner was asked for.
+};
+
+TEST_F(MarkerBesideHugeTest, WavesTellPagesHugeObjectsAndGapsApart) {
+  const uintptr_t first = heap_.Allocate(kConservative, 16);
+  if (!HasChunksBehind(heap_)) GTEST_SKIP() << "the heap lies at the end of the address space";
+  const uintptr_t huge = heap_.table().limit() + kChunkBytes;
+  MakeObjects(huge, huge - kChunkBytes);
+  heap_.table().Set(huge, ChunkUse::kHuge);
+  for (const EndPointers end_pointers : {EndPointers::kIgnored, EndPointers::kCount}) {
+    huge_words_.clear();
+    Make(Options(end_pointers));
+    Mark({objects_[0]});
+    EXPECT_EQ(Marked(), 2 * kObjects);
+    EXPECT_FALSE(heap_.IsMarked(first));
+    std::sort(huge_words_.begin(), huge_words_.end());
+    huge_words_.erase(std::unique(huge_words_.begin(), huge_words_.end()), huge_words_.end());
+    // Where ends count, the byte before each second one as well, but for the first: there is the gap.
+    const size_t ends = end_pointers == EndPointers::kCount ? kObjects / 2 - 1 : 0;
+    EXPECT_EQ(huge_words_.size(), kObjects + ends);
+  }
+}
+
+TEST_F(MarkerBesideHugeTest, TheEndOfPagesIsAlsoTheBeginningOfAHugeObject) {
+  const uintptr_t object = heap_.Allocate(kConservative, kUsablePages * kPageBytes);
+  if (!HasChunksBehind(heap_)) GTEST_SKIP() << "the heap lies at the end of the address space";
+  const uintptr_t huge = heap_.table().limit();
+  ASSERT_EQ(object + kUsablePages * kPageBytes, huge);
+  heap_.table().Set(huge, ChunkUse::kHuge);
+  Make(Options(EndPointers::kCount));
+  Mark({huge, huge + kChunkBytes, ChunkOf(object)->base()});
+  EXPECT_TRUE(heap_.IsMarked(object));
+  EXPECT_EQ(huge_words_, (std::vector<uintptr_t>{huge, huge + kChunkBytes - 1}));
+}
+
+TEST_F(MarkerBesideHugeTest, ChunksMayComeWhileMarkingGoesOn) {
+  (void)heap_.Allocate(kConservative, 16);
+  if (!HasChunksBehind(heap_)) GTEST_SKIP() << "the heap lies at the end of the address space";
+  const uintptr_t gap = heap_.table().limit();
+  for (const bool has_gap : {false, true}) {
+    const uintptr_t limit = has_gap ? gap + 4 * kChunkBytes : gap;
+    if (has_gap) heap_.table().Set(limit, ChunkUse::kHuge);
+    objects_.clear();
+    MakeObjects(gap + kChunkBytes, limit + kChunkBytes);
+    Make(Options());
+    ClearMarks(heap_.table());
+    marker_->Begin();
+    marker_->AddRoot(objects_[0]);
+    huge_words_.clear();
+    ASSERT_FALSE(marker_->DrainSome(2));
+    EXPECT_TRUE(huge_words_.empty());
+    // A huge object, inside of the range that Begin found or beyond; and a chunk of pages in the gap or elsewhere.
+    heap_.table().Set(gap + kChunkBytes, ChunkUse::kHuge);
+    heap_.table().Set(limit + kChunkBytes, ChunkUse::kHuge);
+    Span* span = heap_.page_heap().AllocateLarge(kUsablePages, 1, kConservative);
+    ASSERT_NE(span, nullptr);
+    WordsOf(objects_[kObjects / 2])[7] = BaseOf(span);
+    marker_->Drain();
+    marker_->Finish();
+    EXPECT_EQ(Marked(), 2 * kObjects + 1);  // The new one is black.
+    EXPECT_EQ(huge_words_.empty(), !has_gap);
+    for (const uintptr_t word : huge_words_) EXPECT_EQ(word & ~kChunkMask, gap + kChunkBytes);
+    heap_.table().Set(gap + kChunkBytes, ChunkUse::kNone);
+    heap_.table().Set(limit + kChunkBytes, ChunkUse::kNone);
+  }
 }
 
 }  // namespace

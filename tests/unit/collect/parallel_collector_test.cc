@@ -63,7 +63,7 @@ TEST_P(ParallelCollector, WhatIsReachedSurvivesAndTheRestIsUsedAgain) {
   const CycleStats stats = heap.collector().stats();
   EXPECT_EQ(stats.last_markers, GetParam());
   EXPECT_GE(stats.live_objects, kNodes);
-  EXPECT_LT(stats.live_objects, kNodes + 200);
+  EXPECT_LT(stats.live_objects, kNodes + kNodes / 2 + 200) << "of three trees a stale word may hold one, at most";
   EXPECT_EQ(CountRight(static_cast<Node*>(root->object), 1), kNodes);
   heap.collector().CheckInvariants();
   heap.roots().Remove(*root);

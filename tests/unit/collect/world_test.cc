@@ -176,6 +176,69 @@ TEST(World, SignalStackIsThereWhileAttachedUnlessTheThreadIsAlone) {
   EXPECT_TRUE(result.exited_with(0)) << result.Describe();
 }
 
+uintptr_t SignalStackBase() {
+  stack_t stack = {};
+  if (sigaltstack(nullptr, &stack) != 0 || (stack.ss_flags & SS_DISABLE) != 0) return 0;
+  return reinterpret_cast<uintptr_t>(stack.ss_sp);
+}
+
+// Calls body(mutators) on a thread without a signal stack, beside a first mutator of each of two heaps.
+int WithTwoHeaps(int (*body)(std::unique_ptr<AttachedMutator> mutators[2])) {
+  CollectedHeap heaps[2];
+  AttachedMutator first(heaps[0]);
+  AttachedMutator second(heaps[1]);
+  int failed = 0;
+  std::thread([&] {
+    DropSignalStack();
+    std::unique_ptr<AttachedMutator> mutators[2] = {std::make_unique<AttachedMutator>(heaps[0]),
+                                                    std::make_unique<AttachedMutator>(heaps[1])};
+    failed = SignalStackBase() == 0 ? 1 : body(mutators);
+    for (std::unique_ptr<AttachedMutator>& mutator : mutators) mutator.reset();
+    if (failed == 0 && HasSignalStack()) failed = 2;
+  }).join();
+  return failed;
+}
+
+TEST(World, SignalStackStaysUntilTheLastMutatorOfTheThreadIsDetached) {
+  for (const auto body : {+[](std::unique_ptr<AttachedMutator> mutators[2]) {
+                            const uintptr_t base = SignalStackBase();
+                            mutators[0].reset();
+                            return SignalStackBase() == base ? 0 : 3;
+                          },
+                          +[](std::unique_ptr<AttachedMutator> mutators[2]) {
+                            const uintptr_t base = SignalStackBase();
+                            mutators[1].reset();
+                            return SignalStackBase() == base ? 0 : 4;
+                          }}) {
+    const ChildResult result = RunInChild([&] { return WithTwoHeaps(body); });
+    EXPECT_TRUE(result.exited_with(0)) << result.Describe();
+  }
+}
+
+// The mutator that is parked leaves its stack to the other; when it is back, on a thread that has none, it gets another.
+TEST(World, SignalStackStaysWhileOneMutatorOfTheThreadIsParked) {
+  const ChildResult result = RunInChild([] {
+    return WithTwoHeaps([](std::unique_ptr<AttachedMutator> mutators[2]) {
+      const uintptr_t base = SignalStackBase();
+      World::Park(mutators[0]->mutator());
+      if (SignalStackBase() != base) return 3;
+      int failed = 0;
+      std::thread([&] {
+        DropSignalStack();
+        World::Unpark(mutators[0]->mutator());
+        if (!HasSignalStack() || SignalStackBase() == base) failed = 4;
+        World::Park(mutators[0]->mutator());
+        if (HasSignalStack()) failed = 5;
+      }).join();
+      World::Unpark(mutators[0]->mutator());
+      if (SignalStackBase() != base) return 6;
+      mutators[1].reset();  // Its own is installed then.
+      return failed != 0 || HasSignalStack() ? failed : 7;
+    });
+  });
+  EXPECT_TRUE(result.exited_with(0)) << result.Describe();
+}
+
 TEST(World, SignalStackOfTheApplicationStays) {
   CollectedHeap heap;
   AttachedMutator first(heap);

@@ -55,7 +55,7 @@ TEST(Options, UnknownNameIsNamed) {
 
 TEST(Options, NamesOfTestsAndBenchmarksAreLeftAlone) {
   Options options;
-  for (const char* entry : {"TEST_SEED=1", "BENCH_ROUNDS=7", "STRESS_SECONDS=2"}) {
+  for (const char* entry : {"TEST_SEED=1", "BENCH_ROUNDS=7", "STRESS_SECONDS=2", "MEMORY_LIMIT=1G"}) {
     EXPECT_EQ(SetOption(&options, entry), nullptr) << entry;
   }
 }

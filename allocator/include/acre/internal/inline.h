@@ -48,15 +48,18 @@ static inline void acre_safepoint(acre_mutator* mutator) {
   }
 }
 
-/* A store is a region: a thread that is stopped between the look at `barrier` and the store does not count as stopped. */
+/* A store is a region: a thread that is stopped between the look at `barrier` and the store does not count as stopped. While a
+   cycle marks, stores are slow, and most of a thread's time may be such regions: it obeys at their end. */
 static inline void acre_write_word(acre_mutator* mutator, uint64_t* field, uint64_t word) {
   acre_mutator_front* front = (acre_mutator_front*)mutator;
   __atomic_store_n(&front->in_region, 1, __ATOMIC_RELAXED);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  if (__builtin_expect(__atomic_load_n(&front->barrier, __ATOMIC_RELAXED) != 0, 0)) acre_write_slow(mutator, field, word);
+  const bool has_barrier = __atomic_load_n(&front->barrier, __ATOMIC_RELAXED) != 0;
+  if (__builtin_expect(has_barrier, 0)) acre_write_slow(mutator, field, word);
   __atomic_store_n((acre_field*)field, word, __ATOMIC_RELEASE);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   __atomic_store_n(&front->in_region, 0, __ATOMIC_RELAXED);
+  if (__builtin_expect(has_barrier, 0)) acre_safepoint(mutator);
 }
 
 static inline void acre_write(acre_mutator* mutator, void* field, const void* value) {

@@ -41,6 +41,16 @@ typedef struct acre_root_callback {
   void* context;
 } acre_root_callback;
 
+typedef struct acre_pin {
+  struct acre_pin* next;
+  struct acre_pin* previous;
+  void* base;
+  void* limit;
+  void* object; /* That these bytes are of: filled in by acre_pin_add, like the next. */
+  size_t object_bytes;
+  acre_kind kind;
+} acre_pin;
+
 typedef struct acre_local {
   struct acre_local* below;
   void* object;
@@ -86,7 +96,9 @@ static inline void acre_visit(acre_tracer* tracer, const void* pointer) { acre_v
 
 static inline void acre_visit_range(acre_tracer* tracer, const void* base, const void* limit) {
   const acre_field* word = (const acre_field*)(((uintptr_t)base + 7) & ~(uintptr_t)7);
-  for (; (uintptr_t)(word + 1) <= (uintptr_t)limit; ++word) acre_visit_word(tracer, *word);
+  for (; (uintptr_t)(word + 1) <= (uintptr_t)limit; ++word) {
+    acre_visit_word(tracer, __atomic_load_n(word, __ATOMIC_RELAXED));
+  }
 }
 
 #ifdef __cplusplus
