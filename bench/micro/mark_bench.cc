@@ -1,24 +1,32 @@
 // Marking: graphs of ten shapes, marked by a plain stack and by waves, with one thread and with two.
 //
-//   mark_bench [--mib 128] [--repeat 5] [--shape TEXT] [--body NAME] [--threads 2] [--small-pages]
+//   mark_bench [--mib 128] [--repeat 5] [--shape TEXT] [--body NAME] [--threads 2] [--small-pages] [--huge] [--bare]
 //
 // Prints for each shape MB of live objects per CPU second (nanoseconds an object), medians; for several threads also the
 // wall time's gain over one. Contenders take turns, so that a disturbance hits all of them. Each run's marks are counted:
 // all objects, or the program stops.
+//
+// With --huge there is an object with chunks of its own in the heap, not reached, so that not every word in the heap's
+// range lies in a chunk of pages. With --bare the objects of shapes of one size are also marked by waves that know no
+// heap (mark_bare.h), by one thread: a column more before the gains.
 
 #include <sys/mman.h>
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "allocator/collect/marker.h"
+#include "arch/cpu.h"
+#include "bench/micro/mark_bare.h"
 #include "bench/micro/mark_shapes.h"
 #include "tests/support/allocator/mark_heap.h"
 
@@ -27,6 +35,7 @@ namespace {
 using acre::CountMarks;
 using acre::Marker;
 using acre::Resolved;
+using acre::bench::BareWaves;
 using acre::bench::Graph;
 using acre::bench::Shape;
 using acre::testing::MarkHeap;
@@ -38,6 +47,8 @@ struct Options {
   std::string body;
   uint32_t threads = 2;
   bool is_small_pages = false;
+  bool has_huge = false;
+  bool has_bare = false;
 };
 
 double Seconds(clockid_t clock) {
@@ -98,6 +109,7 @@ class Bench {
     heap_.page_heap().set_huge_page_threshold(options.is_small_pages ? SIZE_MAX : 0);
     Source source(heap_);
     graph_ = shape.make(source, options.mib << 20);
+    if (options.has_huge) heap_.table().Set(heap_.table().limit() + acre::kChunkBytes, acre::ChunkUse::kHuge);
   }
 
   void Row(const char* name) {
@@ -108,15 +120,17 @@ class Bench {
     Marker marker(heap_.space(), heap_.table(), kinds_, marker_options);
     if (marker.Prepare(options_.threads) != acre::Status::kOk) std::abort();
     PlainStack plain(heap_.table(), graph_.objects);
-    const std::vector<std::function<void()>> contenders = {
+    std::vector<std::function<void()>> contenders = {
         [&] { plain.Run(graph_.roots); },
         [&] { Waves(marker); },
         [&] { Parallel(marker); },
     };
+    const std::unique_ptr<BareWaves> bare = MakeBare(marker_options);
+    if (bare != nullptr) contenders.push_back([&] { RunBare(*bare); });
     std::vector<std::vector<Time>> times(contenders.size());
     for (size_t round = 0; round <= options_.repeat; ++round) {
       for (size_t i = 0; i < contenders.size(); ++i) {
-        const Time time = Measure(contenders[i]);
+        const Time time = Measure(contenders[i], i < kBare ? graph_.objects : 0);
         if (round > 0) times[i].push_back(time);  // The first one warms up.
       }
     }
@@ -124,12 +138,14 @@ class Bench {
   }
 
  private:
-  Time Measure(const std::function<void()>& run) {
+  static constexpr size_t kBare = 3;  // Leaves the heap's own bits alone.
+
+  Time Measure(const std::function<void()>& run, size_t expected_marks) {
     acre::ClearMarks(heap_.table());
     const Time before{Seconds(CLOCK_PROCESS_CPUTIME_ID), Seconds(CLOCK_MONOTONIC)};
     run();
     const Time after{Seconds(CLOCK_PROCESS_CPUTIME_ID), Seconds(CLOCK_MONOTONIC)};
-    if (CountMarks(heap_.table()).objects != graph_.objects) {
+    if (CountMarks(heap_.table()).objects != expected_marks) {
       std::fprintf(stderr, "marked %zu of %zu objects\n", CountMarks(heap_.table()).objects, graph_.objects);
       std::exit(1);
     }
@@ -146,6 +162,7 @@ class Bench {
     AddRoots(marker);
     marker.Drain();
     marker.Finish();
+    marker.ReleaseMemory();
   }
 
   void Parallel(Marker& marker) {
@@ -158,6 +175,22 @@ class Bench {
     marker.Work(0);
     for (std::thread& thread : threads) thread.join();
     marker.Finish();
+    marker.ReleaseMemory();
+  }
+
+  std::unique_ptr<BareWaves> MakeBare(const acre::MarkerOptions& options) {
+    const size_t object_bytes = graph_.bytes / graph_.objects;
+    if (!options_.has_bare || !std::has_single_bit(object_bytes) || graph_.bytes % graph_.objects != 0) return nullptr;
+    const acre::arch::ScanBody& best = acre::arch::ChooseScanBody(acre::arch::DetectCpuFeatures());
+    return std::make_unique<BareWaves>(options.scan_body == nullptr ? best : *options.scan_body, heap_.table().base(),
+                                       heap_.table().limit(), object_bytes, graph_.objects);
+  }
+
+  void RunBare(BareWaves& bare) {
+    const size_t marked = bare.Run(graph_.roots);
+    if (marked == graph_.objects) return;
+    std::fprintf(stderr, "bare waves marked %zu of %zu objects\n", marked, graph_.objects);
+    std::exit(1);
   }
 
   static double Median(std::vector<Time> times, double Time::*member) {
@@ -194,6 +227,8 @@ Options Parse(int count, char** words) {
     else if (word == "--body") options.body = value, ++i;
     else if (word == "--threads") options.threads = static_cast<uint32_t>(std::strtoul(value, nullptr, 10)), ++i;
     else if (word == "--small-pages") options.is_small_pages = true;
+    else if (word == "--huge") options.has_huge = true;
+    else if (word == "--bare") options.has_bare = true;
     else {
       std::fprintf(stderr, "mark_bench: unknown option %s\n", word.c_str());
       std::exit(2);

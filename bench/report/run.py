@@ -12,6 +12,7 @@ import bindings
 import collected
 import contenders
 import jobs
+import latency
 import machine
 import programs
 import scheme
@@ -49,6 +50,12 @@ def parse(arguments):
     parser.add_argument("--list", action="store_true", help="name the programs and end")
     parser.add_argument("--scheme", action="store_true", help="only the Scheme that is built for several heaps")
     parser.add_argument("--collect", action="store_true", help="only the programs that compare collectors with malloc and free")
+    parser.add_argument("--latency", action="store_true",
+                        help="only delays of a thread while its heap is collected, with each tracker; draws a picture")
+    parser.add_argument("--mib", type=int, default=latency.DEFAULT_MIB, metavar="N",
+                        help=f"with --latency: so much lives ({latency.DEFAULT_MIB})")
+    parser.add_argument("--seconds", type=float, default=latency.DEFAULT_SECONDS, metavar="S",
+                        help=f"with --latency: each run watches for so long ({latency.DEFAULT_SECONDS:g})")
     parser.add_argument("--micro", action="store_true", help="the costs of single calls (bench/micro) instead of interpreters")
     parser.add_argument("--memory", action="store_true", help="with --micro: also memory after a burst and with 1000 threads")
     options = parser.parse_args(arguments)
@@ -125,9 +132,9 @@ def report(result):
         print(line)
 
 
-def draw(result_path, folder):
+def draw(result_path, folder, plot="plot.py"):
     """Draws the picture with whichever Python has Matplotlib: Debian's package installs it for /usr/bin/python3."""
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plot.py")
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), plot)
     pythons = [sys.executable] + ["/usr/bin/python3"] * (sys.executable != "/usr/bin/python3")
     for python in pythons:
         if subprocess.run([python, "-c", "import matplotlib"], capture_output=True, check=False).returncode == 0:
@@ -179,6 +186,19 @@ def run_collected(chosen, options):
     return run_part(collected, "collected.json", chosen, options, budget)
 
 
+def run_latency(options):
+    """The delays alone: not a part of the default job."""
+    facts = machine.describe()
+    result = {"machine": facts, **latency.measure(contenders.build_directory(options.build), options, say)}
+    path = save(result, "latency.json", options.out)
+    print("\n" + machine.line(facts))
+    latency.report(result)
+    print(f"\nResults: {path}")
+    for picture in draw(path, options.out, "latency_plot.py"):
+        print(f"Picture: {picture}")
+    return summary.failures(result["rows"])
+
+
 def main(arguments):
     options = parse(arguments)
     if options.list:
@@ -188,7 +208,10 @@ def main(arguments):
         compare = os.path.join(contenders.ROOT, "bench", "micro", "compare.py")
         passed = [argument for argument in arguments if argument != "--micro"]
         return subprocess.run([sys.executable, compare, *passed], check=False).returncode
-    failed = [line for run, chosen in chosen_parts(options) if chosen for line in run(chosen, options)]
+    if options.latency:
+        failed = run_latency(options)
+    else:
+        failed = [line for run, chosen in chosen_parts(options) if chosen for line in run(chosen, options)]
     for line in failed:
         say(line)
     return 1 if failed else 0

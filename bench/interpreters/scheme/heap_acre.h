@@ -56,9 +56,10 @@ class Heap {
  public:
   static constexpr const char* kName = "acre";
   static constexpr bool kCountsReferences = false;
-  static constexpr bool kHasLimit = false;
+  static constexpr bool kHasLimit = true;
 
-  explicit Heap(size_t) {
+  // At the limit, and after a full collection, an allocation gives null: all that Create needs.
+  explicit Heap(size_t most_bytes) : heap_(OptionsFor(most_bytes)) {
     if (!mutator_.is_valid()) OutOfMemory(0);
     Field::mutator_ = &mutator_;
   }
@@ -120,6 +121,12 @@ class Heap {
   }
 
  private:
+  static acre::HeapOptions OptionsFor(size_t most_bytes) {
+    acre::HeapOptions options;
+    options.hard_limit_bytes = most_bytes;
+    return options;
+  }
+
   struct End {
     EndFunction* function;
     void* context;

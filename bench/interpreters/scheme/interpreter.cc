@@ -80,6 +80,7 @@ Value Interpreter::Evaluate(const Value& form, const Value& file) {
   try {
     thunk = CompileToplevel(*this, form, file);
   } catch (const SchemeError& error) {
+    if (std::string_view(error.kind) == kMemoryError) ReleaseReserve();
     throw UncaughtError{error.message};
   }
   heap.RunEnds();

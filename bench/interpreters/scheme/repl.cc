@@ -66,9 +66,15 @@ int RunRepl(Interpreter& in) {
     if (IsIncomplete(in, text)) continue;
     try {
       PrintValueOf(in, text, "repl");
+      in.TakeReserve();  // If a line before has used it up, and there is room again.
     } catch (const UncaughtError& error) {
       std::fflush(stdout);
       std::fprintf(stderr, "%s\n", error.text.c_str());
+    } catch (const SchemeError& error) {
+      // No memory for the line itself. The next one shall have some: it may be the one that drops what fills the heap.
+      in.ReleaseReserve();
+      std::fflush(stdout);
+      std::fprintf(stderr, "repl: error: %s\n", error.message.c_str());
     }
     std::fflush(stdout);
     text.clear();
