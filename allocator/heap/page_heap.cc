@@ -268,6 +268,8 @@ void PageHeap::CheckInvariants() {
   size_t used_pages = 0;
   ForEachSpan([&used_pages](const Span* span) {
     CheckSpan(span);
+    const uint32_t first = FirstPageOf(span);
+    for (uint32_t page = first; page < first + span->pages; ++page) CHECK(ChunkOf(span)->pages.IsInUse(page));
     used_pages += span->pages;
   });
   os::MutexLock lock(mutex_);

@@ -123,7 +123,6 @@ void CheckSpan(const Span* span) {
   }
   for (uint32_t page = first; page < first + span->pages; ++page) {
     CHECK(SpanOfPage(chunk, page) == span);                                               // S2
-    CHECK(chunk->pages.IsInUse(page));
     const PageRef ref = chunk->page_refs[page];
     CHECK(ref.is_none() == (is_large || span->kind != kNoPointers));                      // S3
     CHECK(ref.is_none() || ref.size_class() == span->size_class);
