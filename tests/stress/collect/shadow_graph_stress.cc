@@ -320,12 +320,9 @@ class GraphThread {
 
   // The child's graph is as the parent's was; it allocates, collects, and finds it so again.
   [[gnu::noinline]] void Fork() {
-    if (testing::kHasThreadSanitizer) return;  // It ends a child that has more to do than exec.
-    // GCC 12's leaves locks of its allocator in the child as other threads held them, and a thread that is made there, to help
-    // the collector, needs them.
-    CollectorOptions options;
-    testing::SetTrackerOfEnvironment(&options);
-    if (testing::kHasAddressSanitizer && options.tracker != Tracker::kStopped) return;
+    // ThreadSanitizer ends a child that has more to do than exec; AddressSanitizer of GCC 12 leaves locks of its allocator in
+    // the child as other threads held them.
+    if (testing::kHasThreadSanitizer || testing::kHasAddressSanitizer) return;
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
