@@ -1,18 +1,19 @@
 #pragma once
 
-// What programs do to descriptors that others have opened, and a kernel that opens no userfaultfd.
+// Which descriptors a test process has open, what programs that it starts inherit, and what other code does to descriptors
+// that it has not opened.
 
 #include <dirent.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstddef>
+#include <algorithm>
 #include <cstdlib>
 #include <iterator>
 #include <set>
+#include <vector>
 
 namespace acre::testing {
 
@@ -27,22 +28,53 @@ inline std::set<int> OpenDescriptors() {
   return numbers;
 }
 
-inline void CloseOpenedSince(const std::set<int>& before) {
-  for (const int number : OpenDescriptors()) {
-    if (before.count(number) == 0) close(number);
-  }
+inline std::vector<int> OpenedSince(const std::set<int>& before) {
+  const std::set<int> now = OpenDescriptors();
+  std::vector<int> opened;
+  std::set_difference(now.begin(), now.end(), before.begin(), before.end(), std::back_inserter(opened));
+  return opened;
 }
 
-// From now on userfaultfd fails so, in the threads that this one makes as well.
-inline bool RefuseUserfaultfd(unsigned error) {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{.len = static_cast<unsigned short>(std::size(code)), .filter = code};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+// As programs do that become daemons.
+inline void CloseOpenedSince(const std::set<int>& before) {
+  for (const int number : OpenedSince(before)) close(number);
+}
+
+// What a test has inherited itself.
+inline void CloseInherited() { (void)close_range(3, ~0u, 0); }
+
+inline bool IsOpen(int number) { return fcntl(number, F_GETFD) >= 0; }
+
+// Where /proc cannot be read, since nothing can be opened.
+inline int CountOpen(int limit) {
+  int count = 0;
+  for (int number = 0; number < limit; ++number) count += IsOpen(number) ? 1 : 0;
+  return count;
+}
+
+// The exit status of a child, or -1.
+inline int WaitForExit(pid_t child) {
+  int status;
+  return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// How many descriptors a program has that is started now, or -1. `walk` is the path of descriptor_walk.
+inline int CountInherited(const char* walk) {
+  char* const arguments[] = {const_cast<char*>(walk), nullptr};
+  pid_t child;
+  if (posix_spawn(&child, walk, nullptr, nullptr, arguments, environ) != 0) return -1;
+  return WaitForExit(child);
+}
+
+// The same by fork and exec, between which the child has copies of all.
+inline int CountInheritedByFork(const char* walk) {
+  const pid_t child = fork();
+  if (child < 0) return -1;
+  if (child == 0) {
+    execl(walk, walk, nullptr);
+    _exit(101);
+  }
+  return WaitForExit(child);
 }
 
 }  // namespace acre::testing

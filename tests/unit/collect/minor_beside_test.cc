@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "tests/support/allocator/minor_heap.h"
 #include "tests/support/child.h"
 #include "tests/support/descriptors.h"
+#include "tests/support/refuse.h"
 #include "tests/support/sanitizers.h"
 
 namespace acre {
@@ -35,7 +37,7 @@ using testing::MinorHeap;
 using testing::MinorOptions;
 using testing::OpenDescriptors;
 using testing::Put;
-using testing::RefuseUserfaultfd;
+using testing::Refuse;
 using testing::RunInChild;
 using testing::WordOf;
 
@@ -482,7 +484,7 @@ TEST_F(MinorBeside, ClosedMeanwhileNothingIsLost) {
 TEST_F(MinorBeside, WherePagesCannotBeWatchedAllCyclesAreFull) {
   if (testing::kHasThreadSanitizer) GTEST_SKIP() << "the child must not make threads";
   const ChildResult result = RunInChild([] {
-    if (!RefuseUserfaultfd(EPERM)) return 1;
+    if (!Refuse(SYS_userfaultfd, EPERM)) return 1;
     MinorHeap heap(MinorOptions(Helped::kYes));
     const Hidden old = heap.MakeHeld(0);
     WeakCell* const lost = heap.Watch(heap.MakeHeld(1));
@@ -511,7 +513,7 @@ TEST_F(MinorBeside, WhatCannotBeOpenedAnewIsGivenUpAndNothingIsLost) {
       const Hidden old = heap.MakeHeld(0);
       heap.CollectAll();
       heap.CollectYoung();
-      if (!RefuseUserfaultfd(EPERM)) return 1;
+      if (!Refuse(SYS_userfaultfd, EPERM)) return 1;
       CloseOpenedSince(before);
       const uint64_t minor_cycles = heap.collector().stats().minor_cycles;
       for (int cycle = 0; cycle < 6; ++cycle) {

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "tests/support/child.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/fresh_thread.h"
+#include "tests/support/refuse.h"
 #include "tests/support/sanitizers.h"
 
 namespace acre {
@@ -42,7 +44,7 @@ using testing::CollectOnFreshThread;
 using testing::Hidden;
 using testing::MarkingHeap;
 using testing::OpenDescriptors;
-using testing::RefuseUserfaultfd;
+using testing::Refuse;
 using testing::RunInChild;
 
 constexpr size_t kItemBytes = 64;
@@ -768,7 +770,7 @@ TEST_F(WatchedMarking, WhatCannotBeOpenedAnewThreeTimesIsGivenUpWithOneLine) {
     const std::set<int> before = OpenDescriptors();
     MarkingHeap heap(Verified());
     const Hidden item = MakeWhite(heap, 0);
-    if (!RefuseUserfaultfd(EPERM)) return 1;
+    if (!Refuse(SYS_userfaultfd, EPERM)) return 1;
     CloseOpenedSince(before);
     if (!AreStopped(heap, 8)) return 2;
     return IsKept(heap, item) && !::testing::Test::HasFailure() ? 0 : 3;
@@ -781,7 +783,7 @@ TEST_F(WatchedMarking, WhatCannotBeOpenedAnewThreeTimesIsGivenUpWithOneLine) {
 TEST_F(WatchedMarking, WhereItCannotBeOpenedTheWorldIsStoppedAndOneLineSaysSo) {
   if (testing::kHasThreadSanitizer) GTEST_SKIP() << "the child must not make threads";
   const ChildResult result = RunInChild([] {
-    if (!RefuseUserfaultfd(EPERM)) return 1;
+    if (!Refuse(SYS_userfaultfd, EPERM)) return 1;
     MarkingHeap heap(Verified());
     const Hidden item = MakeWhite(heap, 0);
     if (!AreStopped(heap, 5)) return 2;

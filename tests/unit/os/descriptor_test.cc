@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,13 +15,18 @@
 #include "os/page_watch.h"
 #include "os/poller.h"
 #include "tests/support/child.h"
+#include "tests/support/descriptors.h"
 #include "tests/support/sanitizers.h"
-#include "tests/unit/os/descriptor_support.h"
 
 namespace acre::os {
 namespace {
 
 using testing::ChildResult;
+using testing::CloseInherited;
+using testing::CountInherited;
+using testing::CountInheritedByFork;
+using testing::CountOpen;
+using testing::IsOpen;
 using testing::RunInChild;
 
 constexpr int kHighNumber = 512;
@@ -103,47 +107,33 @@ TEST(SocketPair, WithoutFreeDescriptorsNoneStays) {
 
 // ---- Programs that are executed inherit nothing ---------------------------------------------------------------------
 
-// The number of descriptors that a program has that is started now, or -1.
-int CountInherited() {
-  char path[] = DESCRIPTOR_WALK;
-  char* const arguments[] = {path, nullptr};
-  pid_t child;
-  if (posix_spawn(&child, path, nullptr, nullptr, arguments, environ) != 0) return -1;
-  int status;
-  if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
-  return WEXITSTATUS(status);
-}
-
-// What the test itself has inherited.
-void CloseAll() { (void)close_range(3, ~0u, 0); }
-
 TEST(Descriptors, TheWalkFindsThem) {
   const ChildResult result = RunInChild([] {
-    CloseAll();
-    if (CountInherited() != 0) return 1;
+    CloseInherited();
+    if (CountInherited(DESCRIPTOR_WALK) != 0) return 1;
     if (open("/dev/null", O_RDONLY) < 0) return 2;
-    return CountInherited() == 1 ? 0 : 3;
+    return CountInherited(DESCRIPTOR_WALK) == 1 ? 0 : 3;
   });
   EXPECT_TRUE(result.exited_with(0)) << result.Describe();
 }
 
 TEST(Descriptors, ASpawnedProgramFindsNone) {
   const ChildResult result = RunInChild([] {
-    CloseAll();
+    CloseInherited();
     Poller poller;
     if (poller.Open() != 0) return 1;
     PageWatch watch;
     (void)watch.Open();  // Where the kernel has it.
     (void)CgroupMemoryLimitBytes();
     if (CountOpen(2 * kHighNumber) < 6) return 2;
-    return CountInherited() == 0 ? 0 : 3;
+    return CountInherited(DESCRIPTOR_WALK) == 0 ? 0 : 3;
   });
   EXPECT_TRUE(result.exited_with(0)) << result.Describe();
 }
 
 TEST(Descriptors, TheProgramThatTakesTheProcessOverFindsNone) {
   const ChildResult result = RunInChild([] {
-    CloseAll();
+    CloseInherited();
     Poller poller;
     if (poller.Open() != 0) return 101;
     PageWatch watch;
@@ -160,7 +150,7 @@ TEST(Descriptors, TheProgramThatTakesTheProcessOverFindsNone) {
 TEST(Descriptors, AProgramThatIsStartedMeanwhileFindsNone) {
   const ChildResult result = RunInChild([] {
     constexpr int kPrograms = 100;
-    CloseAll();
+    CloseInherited();
     std::atomic<bool> is_over = false;
     std::atomic<int> rounds = 0;
     std::thread maker([&] {
@@ -175,7 +165,7 @@ TEST(Descriptors, AProgramThatIsStartedMeanwhileFindsNone) {
     });
     int found = 0;
     while (rounds == 0) std::this_thread::yield();
-    for (int i = 0; i < kPrograms && found == 0; ++i) found = CountInherited();
+    for (int i = 0; i < kPrograms && found == 0; ++i) found = CountInherited(DESCRIPTOR_WALK);
     is_over = true;
     maker.join();
     return found == 0 ? 0 : 1;
@@ -188,7 +178,7 @@ TEST(Descriptors, AProgramThatIsForkedAndExecutedMeanwhileFindsNone) {
   if (testing::kHasThreadSanitizer) GTEST_SKIP() << "its child of a process with several threads may hang";
   const ChildResult result = RunInChild([] {
     constexpr int kPrograms = 100;
-    CloseAll();
+    CloseInherited();
     std::atomic<bool> is_over = false;
     std::thread maker([&] {
       while (!is_over) {
@@ -196,18 +186,11 @@ TEST(Descriptors, AProgramThatIsForkedAndExecutedMeanwhileFindsNone) {
         (void)poller.Open();
       }
     });
-    int status = 0;
-    for (int i = 0; i < kPrograms && status == 0; ++i) {
-      const pid_t child = fork();
-      if (child == 0) {
-        execl(DESCRIPTOR_WALK, DESCRIPTOR_WALK, nullptr);
-        _exit(101);
-      }
-      if (waitpid(child, &status, 0) != child) status = -1;
-    }
+    int found = 0;
+    for (int i = 0; i < kPrograms && found == 0; ++i) found = CountInheritedByFork(DESCRIPTOR_WALK);
     is_over = true;
     maker.join();
-    return status == 0 ? 0 : 1;
+    return found == 0 ? 0 : 1;
   });
   EXPECT_TRUE(result.exited_with(0)) << result.Describe();
 }

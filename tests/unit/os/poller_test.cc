@@ -22,13 +22,18 @@
 #include "os/clock.h"
 #include "os/kqueue/poll_calls.h"
 #include "tests/support/child.h"
-#include "tests/unit/os/descriptor_support.h"
-#include "tests/unit/os/linux/refuse.h"
+#include "tests/support/descriptors.h"
+#include "tests/support/refuse.h"
 
 namespace acre::os {
 namespace {
 
 using testing::ChildResult;
+using testing::CountOpen;
+using testing::IsOpen;
+using testing::OpenDescriptors;
+using testing::OpenedSince;
+using testing::Refuse;
 using testing::RunInChild;
 
 constexpr uint64_t kForever = std::numeric_limits<uint64_t>::max();

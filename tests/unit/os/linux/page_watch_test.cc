@@ -24,13 +24,18 @@
 
 #include "os/memory_calls.h"
 #include "tests/support/child.h"
-#include "tests/unit/os/descriptor_support.h"
-#include "tests/unit/os/linux/refuse.h"
+#include "tests/support/descriptors.h"
+#include "tests/support/refuse.h"
 
 namespace acre::os {
 namespace {
 
 using testing::ChildResult;
+using testing::CountOpen;
+using testing::IsOpen;
+using testing::OpenDescriptors;
+using testing::OpenedSince;
+using testing::Refuse;
 using testing::RunInChild;
 using Then = PageWatch::Then;
 using Numbers = std::vector<size_t>;

@@ -11,10 +11,13 @@
 #include <set>
 #include <string>
 
-#include "tests/unit/os/descriptor_support.h"
+#include "tests/support/descriptors.h"
 
 namespace acre::os {
 namespace {
+
+using testing::OpenDescriptors;
+using testing::OpenedSince;
 
 using Told = PollCalls::Told;
 

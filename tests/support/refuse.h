@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <iterator>
 
-namespace acre::os {
+namespace acre::testing {
 
 // From now on the system call fails so, in this process. As sandboxes do.
 inline bool Refuse(unsigned call, unsigned error) {
@@ -23,4 +23,4 @@ inline bool Refuse(unsigned call, unsigned error) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-}  // namespace acre::os
+}  // namespace acre::testing
