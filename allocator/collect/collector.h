@@ -138,6 +138,7 @@ struct CollectorOptions {
   uint32_t pause_target_us = kDefaultPauseTargetUs;  // Of the last stop of a cycle beside mutators: collect/pacer.h.
   size_t memory_limit_bytes = kNoMemoryLimit;  // Of all memory, softly: collect/memory_limit.h.
   LimitCallback on_memory_limit;
+  bool yields_at_memory_limit = true;  // False, for tests: cycles begin there whatever share of the time they have taken.
   os::DebugOptions debug;             // Switches that look for bugs: docs/debugging.md.
 };
 

@@ -146,6 +146,7 @@ bool Collector::GoesOnAtLimit(CollectedMutator& mutator) {
 
 // What the collector owes, with what threads have waited for it since the last stop.
 uint64_t Collector::DebtNow() const {
+  if (!options_.yields_at_memory_limit) return 0;
   const uint64_t debt_ns = limit_.debt_ns.load(std::memory_order_relaxed);
   const uint64_t ns = os::MonotonicNs() - limit_.debt_at_ns.load(std::memory_order_relaxed);
   const uint64_t collector_ns = CollectorNs({.stopped_ns = 0,
