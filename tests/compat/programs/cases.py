@@ -5,6 +5,7 @@ Whatever differs from run to run by nature (dates, process numbers, paths) is fi
 
 import os
 import shutil
+import socket
 import time
 
 from redis_commands import commands
@@ -57,22 +58,32 @@ def ruby(run):
     return run.run(need("ruby", "/usr/bin/ruby"), os.path.join(WORK, "work.rb"))
 
 
+def answers(path):
+    """A server listens there. Its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as end:
+        try:
+            end.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 @case
 def redis(run):
     folder = fresh(run, "redis")
     server, client = need("redis-server"), need("redis-cli")
-    socket = os.path.join(folder, "s")
-    options = ["--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "", "--appendonly", "no"]
+    place = os.path.join(folder, "s")
+    options = ["--port", "0", "--unixsocket", place, "--dir", folder, "--save", "", "--appendonly", "no"]
     process = run.start([server, *options], stdout=open(os.path.join(folder, "log"), "wb"))
     try:
         deadline = time.monotonic() + 60
-        while not os.path.exists(socket):
+        while not answers(place):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Failure("redis-server did not come up on " + run.describe() + ": "
                               + open(os.path.join(folder, "log")).read()[-2000:])
             time.sleep(0.02)
-        output = run.run(client, "-s", socket, data=commands())
-        run.run(client, "-s", socket, "shutdown", "nosave")
+        output = run.run(client, "-s", place, data=commands())
+        run.run(client, "-s", place, "shutdown", "nosave")
     finally:
         if process.poll() is None:
             try:

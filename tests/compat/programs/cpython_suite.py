@@ -41,9 +41,12 @@ def run_suite(python, test, runner):
     if os.path.exists(report):
         os.remove(report)
     runner.check_preload()
-    done = subprocess.run(runner.command([python, "-m", "test", "--timeout", "280", "--junit-xml", report, test]),
-                          env=runner.environment, cwd=runner.work, capture_output=True, timeout=580,
-                          stdin=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(runner.command([python, "-m", "test", "--timeout", "280", "--junit-xml", report, test]),
+                              env=runner.environment, cwd=runner.work, capture_output=True, timeout=580,
+                              stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as expired:
+        raise Failure(f"{test} took more than {expired.timeout} s on {runner.describe()}") from expired
     text = (done.stdout + done.stderr).decode(errors="replace")
     if "acre: " in text:
         raise Failure(f"complaints on {runner.describe()}:\n" + text[-5000:])

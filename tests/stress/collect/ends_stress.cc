@@ -183,8 +183,7 @@ TEST_P(EndsStress, WhatIsHeldKeepsItsEndsAndTheRestEndsOnce) {
     for (std::thread& thread : threads) thread.join();
   }
   // Finalizers first, then what they kept; from a thread with nothing on its stack.
-  std::thread([&] {
-    AttachedMutator mutator(heap);
+  testing::OnFreshThread(heap, [&](AttachedMutator& mutator) {
     for (int round = 0; round < 3; ++round) {
       mutator.Collect();
       while (heap.collector().ends().finalizers().Run(100) > 0) {
@@ -192,7 +191,7 @@ TEST_P(EndsStress, WhatIsHeldKeepsItsEndsAndTheRestEndsOnce) {
       while (heap.collector().ends().cleanups().Run(100) > 0) {
       }
     }
-  }).join();
+  });
   size_t fates = 0;
   size_t late = 0;
   for (const auto& part : parts) {

@@ -255,6 +255,7 @@ class ForkWhileALargeObjectIsMade : public ::testing::Test {
 TEST_F(ForkWhileALargeObjectIsMade, TheChildHasItWholeOrNotAtAll) {
   const pid_t forking = gettid();
   std::atomic<bool> may_fork = false;
+  std::atomic<bool> has_forked = false;
   std::thread maker([&] {
     CollectedMutator mutator;
     ASSERT_TRUE(parts_->collector.Attach(mutator));
@@ -267,10 +268,13 @@ TEST_F(ForkWhileALargeObjectIsMade, TheChildHasItWholeOrNotAtAll) {
     EXPECT_TRUE(may_fork) << "the object needed no memory from the kernel";
     may_fork = true;
     may_fork.notify_all();
+    has_forked.wait(false);  // No lock of the library's malloc is taken while the process forks.
     parts_->collector.Detach(mutator);
   });
   may_fork.wait(false);
   InForkedChild([&] { return Collect(); });
+  has_forked = true;
+  has_forked.notify_all();
   maker.join();
   EXPECT_EQ(Collect(), 0);
 }
