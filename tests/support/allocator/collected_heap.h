@@ -101,6 +101,22 @@ inline void CollectOnFreshThread(CollectedHeap& heap) {
   OnFreshThread(heap, [](AttachedMutator& mutator) { mutator.Collect(); });
 }
 
+// Whether cycles have marked beside mutators, minor ones where these are wanted. Threads that ask for cycles all the time may
+// have left no time for one: then garbage is allocated until one comes.
+inline bool HasMarkedBeside(CollectedHeap& heap, const CollectorOptions& options) {
+  constexpr size_t kMostBytes = 1 * kGiB;
+  constexpr size_t kBytes = 4000;
+  const auto count = [&] {
+    const CycleStats stats = heap.collector().stats();
+    return options.minor_collections ? stats.minor_cycles : stats.concurrent_cycles;
+  };
+  if (options.tracker == Tracker::kStopped) return count() > 0;
+  OnFreshThread(heap, [&](AttachedMutator& mutator) {
+    for (size_t done = 0; done < kMostBytes && count() == 0; done += kBytes) (void)mutator.Allocate(kPlain, kBytes);
+  });
+  return count() > 0;
+}
+
 // Addresses that the collector cannot take for pointers, for tests that hold objects without keeping them.
 class Hidden {
  public:
