@@ -23,17 +23,23 @@ uint64_t ThreadSerial();
 // start a thread. True where it cannot be told. Any thread; takes no lock.
 bool IsInsideCLibrary(const void* code);
 
-// Something a thread waits for, with a time limit: a futex. For one waiter; any thread may signal.
+// Something a thread waits for, with a time limit: a futex. For one waiter; any thread may signal, without a system call
+// where nobody sleeps.
 class Event {
  public:
   // Sleeps until Signal or until the time has passed (UINT64_MAX: no limit). A Signal before the Wait is not lost. True
   // if signalled: this takes the signal, so that the next Wait waits for another one.
   bool Wait(uint64_t timeout_ns);
   void Signal();
-  bool IsSignalled() const { return state_.load(std::memory_order_acquire) != 0; }
+  bool IsSignalled() const { return state_.load(std::memory_order_acquire) == kSignalled; }
+
+  // Takes a signal, if there is one. The waiter.
+  bool Take() { return IsSignalled() && state_.exchange(kQuiet, std::memory_order_acquire) == kSignalled; }
 
  private:
-  std::atomic<uint32_t> state_{0};
+  enum State : uint32_t { kQuiet = 0, kSignalled = 1, kAwaited = 2 };  // kAwaited: the waiter sleeps, or is about to.
+
+  std::atomic<uint32_t> state_{kQuiet};
 };
 
 // Calls `at_exit(value)` in each thread that has armed it, when that thread ends (as a pthread key destructor: after

@@ -84,24 +84,28 @@ bool StartThread(void (*body)(void*), void* argument, const char* name) {
 }
 
 bool Event::Wait(uint64_t timeout_ns) {
+  if (Take()) return true;
   // An absolute time, so that interruptions by signals do not add up.
   const uint64_t now_ns = MonotonicNs();
   const bool has_limit = timeout_ns < std::numeric_limits<uint64_t>::max() - now_ns;
   const uint64_t deadline_ns = now_ns + timeout_ns;
   const timespec deadline = {static_cast<time_t>(deadline_ns / kNsPerSecond),
                              static_cast<long>(deadline_ns % kNsPerSecond)};
-  while (state_.exchange(0, std::memory_order_acquire) == 0) {
-    const long result = SystemCall(SYS_futex, &state_, FUTEX_WAIT_BITSET_PRIVATE, 0,
+  for (;;) {
+    uint32_t state = kQuiet;
+    (void)state_.compare_exchange_strong(state, kAwaited, std::memory_order_acquire, std::memory_order_acquire);
+    if (state == kSignalled) break;
+    const long result = SystemCall(SYS_futex, &state_, FUTEX_WAIT_BITSET_PRIVATE, uint32_t{kAwaited},
                                    has_limit ? &deadline : nullptr, nullptr, FUTEX_BITSET_MATCH_ANY);
-    if (result == -ETIMEDOUT) return state_.exchange(0, std::memory_order_acquire) != 0;
+    if (result == -ETIMEDOUT) break;
   }
-  return true;
+  return state_.exchange(kQuiet, std::memory_order_acquire) == kSignalled;
 }
 
 void Event::Signal() {
   // Nothing of *this is touched after the exchange: the waiter may be gone by then. Waking at an address that is no
   // longer an Event does no harm.
-  if (state_.exchange(1, std::memory_order_release) == 0) {
+  if (state_.exchange(kSignalled, std::memory_order_release) == kAwaited) {
     (void)SystemCall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
   }
 }

@@ -83,6 +83,17 @@ TEST(Event, WaitEndsAfterItsTime) {
   EXPECT_GE(MonotonicNs() - before, 5 * kNsPerMs);
 }
 
+TEST(Event, SignalAfterAWaitThatEndedByTimeIsNotLost) {
+  Event event;
+  EXPECT_FALSE(event.Wait(1));
+  EXPECT_FALSE(event.Take());
+  event.Signal();
+  EXPECT_TRUE(event.Take());
+  EXPECT_FALSE(event.Take());
+  event.Signal();
+  EXPECT_TRUE(event.Wait(kLongNs));
+}
+
 TEST(Event, EverySignalOfAnotherThreadArrives) {
   constexpr int kRounds = 2000;
   Event ping;
