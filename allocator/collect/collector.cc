@@ -1,6 +1,7 @@
 #include "allocator/collect/collector.h"
 
 #include <new>
+#include <utility>
 
 #include "allocator/collect/clobber.h"
 #include "allocator/collect/mark_bits.h"
@@ -518,8 +519,9 @@ void Collector::PlanNextCycle() {
 // Of pages, without huge objects.
 MarkCount Collector::CountLive(const MarkCount& freed) {
   MarkCount count;
-  if (has_estimate_) {
-    has_estimate_ = false;
+  // Where much was marked since, the estimate is worth nothing, and the stop takes the time to count.
+  const bool is_far_off = marker_.scanned_objects() - scanned_at_estimate_ > estimate_.objects / 8;
+  if (std::exchange(has_estimate_, false) && !is_far_off) {
     count = estimate_;
     // What was taken since is marked by birth, or nobody knows.
     const uint64_t bytes = watches_pages() ? 0 : taken_bytes_.load(std::memory_order_relaxed);

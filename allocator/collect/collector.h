@@ -376,6 +376,7 @@ class Collector {
   MarkCount FreePutOff();
   void KeepPace(CollectedMutator& mutator);
   void SetPaceStep();
+  void Slow(uint32_t slowing);
   void ShadeWord(CollectedMutator& mutator, uint64_t word);
   bool IsNews(uint64_t word) const;
 
@@ -464,7 +465,9 @@ class Collector {
   WordBag put_off_{heap_.metadata()};            // Objects that are traced in the stop.
   WordBag put_off_frees_{heap_.metadata()};
   bool has_estimate_ = false;                    // What is marked, counted by the helper outside of the stop.
+  bool is_estimate_old_ = false;                 // More was marked since: it is counted anew, if there is time before the stop.
   MarkCount estimate_{};
+  size_t scanned_at_estimate_ = 0;
   uint64_t taken_bytes_at_estimate_ = 0;
   uint64_t taken_objects_at_estimate_ = 0;
   size_t goal_bytes_ = 0;                        // Guarded by cycle_mutex_, like the rest: of allocation until the cycle's end.
@@ -481,6 +484,8 @@ class Collector {
   HeapWatch watch_{heap_.table(), large_pool_};
   WordBag births_{heap_.metadata()};             // White words, each with the bits of slots that were taken while marking.
   MarkingRound round_{};                         // The last one of this marking; of who marks.
+  uint64_t written_page_ns_ = kWrittenPageNs;    // To scan one again. Of who marks.
+  std::atomic<uint32_t> slowing_{0};             // Of those who allocate while this marking comes to its end. Of who marks.
   bool is_watch_lost_ = false;                   // A scan has failed in this marking: what was written is not known.
   uint32_t watch_failures_ = 0;                  // Since a cycle had none.
   bool must_renew_watch_ = false;

@@ -113,10 +113,16 @@ void Collector::KeepPace(CollectedMutator& mutator) {
     size_t step = trigger_.load(std::memory_order_relaxed);
     // The marker may become ready meanwhile: then the trigger is 0 and stays so.
     if (step == 0 || allocated < step) return;
-    if (!trigger_.compare_exchange_strong(step, allocated + PaceStep(pace_.room_bytes), std::memory_order_relaxed)) return;
+    const uint32_t slowing = slowing_.load(std::memory_order_relaxed);
+    const size_t next_step = allocated + PaceStep(pace_.room_bytes, slowing);
+    if (!trigger_.compare_exchange_strong(step, next_step, std::memory_order_relaxed)) return;
     const size_t used = allocated < allocated_at_snapshot_ ? 0 : allocated - allocated_at_snapshot_;
     call.delay_ns = PaceDelayNs(pace_, used,
                                 scanned_objects_.load(std::memory_order_relaxed) - scanned_at_snapshot_);
+    if (slowing != 0) {
+      const uint64_t slowing_ns = SlowingDelayNs(slowing, os::MonotonicNs() - mutator.ran_since_ns);
+      if (slowing_ns > call.delay_ns) call.delay_ns = slowing_ns;
+    }
     if (call.delay_ns != 0) call.delay_ns = WaitAtLimit(call.delay_ns);
   }
   if (call.delay_ns == 0) return;
@@ -126,6 +132,7 @@ void Collector::KeepPace(CollectedMutator& mutator) {
         (void)ready.Wait(delay_ns);
       },
       &call);
+  mutator.ran_since_ns = os::MonotonicNs();
 }
 
 // REQUIRES: the cycle's lock. Who asks calls Notify.
@@ -199,6 +206,7 @@ Collector::Began Collector::TakeSnapshot(CollectedMutator& mutator, uintptr_t st
     }
     marker_.Begin();
     round_ = {};
+    slowing_.store(0, std::memory_order_relaxed);
     is_watch_lost_ = false;
   } else {
     BeginMarking();
@@ -246,7 +254,8 @@ void Collector::StartMarkingBeside() {
 }
 
 void Collector::SetPaceStep() {
-  trigger_.store(allocated_bytes_.load(std::memory_order_relaxed) + PaceStep(pace_.room_bytes), std::memory_order_relaxed);
+  const size_t step = PaceStep(pace_.room_bytes, slowing_.load(std::memory_order_relaxed));
+  trigger_.store(allocated_bytes_.load(std::memory_order_relaxed) + step, std::memory_order_relaxed);
 }
 
 // In the stop of a minor cycle: all that it has to mark, if that is not much. False: the rest is marked beside mutators.
@@ -258,7 +267,7 @@ bool Collector::MarksMinorAtOnce() {
   is_watch_lost_ = !ScanWritten(HeapWatch::Among::kOld, os::PageWatch::Then::kArm, &round_.pages);
   stats_.written_bytes = round_.pages * os::OsPageBytes();
   bool is_dry = false;
-  const size_t rounds = MinorStopBudgetRounds(options_.pause_target_us);
+  const size_t rounds = StopBudgetRounds(options_.pause_target_us);
   if (!is_watch_lost_) {
     TracePutOff();
     ScanRoots();
@@ -296,18 +305,18 @@ void Collector::MarkInBackground(void* argument, uint32_t) {
     if (self.watches_pages()) {
       if (!is_dry) continue;
       if (self.MarkWritten()) {
-        if (self.round_.pages > kFewPages) self.has_estimate_ = false;
+        if (self.round_.pages > kFewPages) self.is_estimate_old_ = true;
         continue;
       }
     } else if (self.MarkShades()) {
       if (self.is_ready_to_end_.load(std::memory_order_relaxed)) self.SetPaceStep();
-      self.has_estimate_ = false;
+      self.is_estimate_old_ = true;
       self.is_ready_to_end_.store(false, std::memory_order_relaxed);
       poll_ns = kPollNs;
       continue;
     }
     if (!is_dry) continue;
-    if (!self.has_estimate_) self.EstimateMarks();
+    if (!self.has_estimate_ || self.is_estimate_old_) self.EstimateMarks();
     if (self.dry_ns_ == 0) self.dry_ns_ = os::MonotonicNs() - began_ns + self.arming_ns_;
     // Whoever allocates next ends the cycle.
     self.ready_ns_.store(os::MonotonicNs(), std::memory_order_relaxed);
@@ -332,7 +341,9 @@ void Collector::EstimateMarks() {
   estimate_ = EstimateSmallMarks(heap_.table());
   estimate_.objects += large.objects;
   estimate_.bytes += large.bytes;
+  scanned_at_estimate_ = marker_.scanned_objects();
   has_estimate_ = true;
+  is_estimate_old_ = false;
 }
 
 // A word that is to be marked in the last stop. What it leads to does not count: little can be marked there.
@@ -425,7 +436,8 @@ bool Collector::TryEnd(CollectedMutator* mutator, uintptr_t stack_pointer, Attem
   marker_.set_beside(false);
   bool is_dry;
   if (attempt == Attempt::kWithBudget) {
-    is_dry = marker_.DrainWithBudget(StopBudgetRounds(options_.pause_target_us));
+    // What was written is scanned whatever it takes.
+    is_dry = marker_.DrainWithBudget(marker_.TakeWrittenRounds() + StopBudgetRounds(options_.pause_target_us));
   } else {
     (void)Mark();
     is_dry = true;
@@ -461,11 +473,10 @@ bool Collector::TryEnd(CollectedMutator* mutator, uintptr_t stack_pointer, Attem
     });
   } else {
     ++stats_.repeated_stops;
-    has_estimate_ = false;
+    is_estimate_old_ = true;
     marker_.set_beside(true);
     is_marking_beside_.store(true, std::memory_order_relaxed);
     if (watches_pages()) {
-      round_ = {};
       RestoreUnused();
     } else {
       world_.ForEach([](const Standing& standing) { KeepRuns(static_cast<const CollectedMutator&>(standing)); });

@@ -106,18 +106,42 @@ void Collector::WhitenBirths() {
 
 // A round, when all is marked. False: it is time for the stop.
 bool Collector::MarkWritten() {
+  if (is_watch_lost_) return false;
   const uint64_t now_ns = os::MonotonicNs();
-  const uint64_t short_round_ns = ShortRoundNs(options_.pause_target_us);
-  if (is_watch_lost_ || !WantsRound(round_, now_ns - round_.began_ns, short_round_ns)) return false;
+  const uint32_t slowing = slowing_.load(std::memory_order_relaxed);
+  const size_t few_pages = FewPages(options_.pause_target_us, written_page_ns_);
+  switch (PlanRound(round_, now_ns - round_.began_ns, ShortRoundNs(options_.pause_target_us), few_pages, slowing)) {
+    case AfterRound::kStop: return false;
+    case AfterRound::kRound: break;
+    case AfterRound::kSlowerRound: Slow(slowing + 1); break;
+  }
   size_t pages = 0;
+  bool are_few = false;
   const bool is_minor = extent_ == Extent::kMinor;
-  // What is not armed counts as written the next time: where nothing is marked nothing is missed, and who allocates there has
-  // no fault for it.
-  const HeapWatch::Among among = is_minor ? HeapWatch::Among::kOld : HeapWatch::Among::kMarked;
-  is_watch_lost_ = !ScanWritten(among, os::PageWatch::Then::kArm, &pages);
+  if (is_minor) {
+    is_watch_lost_ = !ScanWritten(HeapWatch::Among::kOld, os::PageWatch::Then::kArm, &pages);
+  } else {
+    // What is not armed counts as written the next time: where nothing is marked nothing is missed, and who allocates there has no
+    // fault for it. A few pages may as well be found again, in the stop: arming them costs mutators and the marker more.
+    is_watch_lost_ = !watch_.CountWritten(&pages);
+    are_few = pages <= few_pages;
+    const uint64_t counted_ns = os::MonotonicNs();
+    const os::PageWatch::Then then = are_few ? os::PageWatch::Then::kLeave : os::PageWatch::Then::kArm;
+    if (!is_watch_lost_) is_watch_lost_ = !ScanWritten(HeapWatch::Among::kMarked, then, &pages);
+    if (are_few) {
+      const uint64_t scan_ns = os::MonotonicNs() - counted_ns;
+      const uint64_t ask_ns = counted_ns - now_ns;
+      written_page_ns_ = WrittenPageNs(written_page_ns_, pages, scan_ns < ask_ns ? 0 : scan_ns - ask_ns);
+    }
+  }
   if (is_minor && attempts_ == 0 && round_.began_ns == 0) stats_.written_bytes = pages * os::OsPageBytes();
-  round_ = {.count = round_.count + 1, .began_ns = now_ns, .pages = pages, .pages_before = round_.pages};
+  round_ = {.count = round_.count + 1, .began_ns = now_ns, .pages = pages, .left = are_few ? pages : 0, .pages_before = round_.pages};
   return true;
+}
+
+void Collector::Slow(uint32_t slowing) {
+  slowing_.store(slowing, std::memory_order_relaxed);
+  SetPaceStep();  // Those who allocate look at once.
 }
 
 // Marked objects on pages that were written are grey once more. `*pages`: of the OS. False: it is not known which.
@@ -245,13 +269,15 @@ NextCycle Collector::PlanWithMinor(size_t reached_bytes, size_t growth_bytes) {
   return next.is_minor && !ArmOld(HeapWatch::Among::kNew) ? full : next;
 }
 
-// In the stop.
+// In the stop. Should it not be the last, what was written is known: what it leads to may be marked before it is time for another.
 void Collector::FindLastWritten() {
   WhitenBirths();
   world_.ForEach([](const Standing& standing) { HideUnused(static_cast<const CollectedMutator&>(standing)); });
   marker_.NoteNewChunks();
   size_t pages = 0;
+  (void)marker_.TakeWrittenRounds();
   if (!is_watch_lost_) is_watch_lost_ = !ScanWritten(HeapWatch::Among::kAll, os::PageWatch::Then::kLeave, &pages);
+  round_ = {.count = 1, .began_ns = os::MonotonicNs(), .pages = pages, .left = pages, .pages_before = 0};
   ScanRoots();
 }
 

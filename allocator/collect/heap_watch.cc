@@ -57,6 +57,11 @@ bool HeapWatch::ForEachRange(Among among, Visit visit) {
       if (!visit(chunk->PageAddress(first), chunk->PageAddress(page), chunk->is_watched)) return false;
     }
   }
+  return ForEachHuge(among, visit);
+}
+
+template <class Visit>
+bool HeapWatch::ForEachHuge(Among among, Visit visit) {
   LargePool::Huge huge;
   for (uintptr_t after = 0; large_pool_.NextHuge(after, &huge); after = huge.base) {
     if (FormOf(huge.kind) == TraceForm::kNone || (among != Among::kAll && !huge.is_marked)) continue;
@@ -113,9 +118,99 @@ bool HeapWatch::Arm(Among among, bool (*pause)(void* context), void* context) {
 
 bool HeapWatch::Scan(Among among, os::PageWatch::Then then, void* context, os::PageWatch::Visitor* visit) {
   if (then == os::PageWatch::Then::kArm && !AddAll()) return false;
+  if (among == Among::kMarked && then == os::PageWatch::Then::kArm) return ScanAndArm(among, context, visit);
+  if (among == Among::kMarked || among == Among::kAll) {
+    return ForEachWritten(
+        among, [&](uintptr_t base, uintptr_t limit) { visit(context, base, limit); }, [](uintptr_t, uintptr_t) {},
+        [](bool) { return true; });
+  }
   return ForEachRange(among, [&](uintptr_t base, uintptr_t limit, bool is_added) {
     if (is_added) return watch_.Scan(base, limit, then, context, visit) == 0;
     visit(context, base, limit);
+    return true;
+  });
+}
+
+// Calls meant(base, limit) and other(base, limit) for what was written, and done(is_added) after each chunk and huge object. The kernel is
+// asked first: 0.2 ms for 1 GiB, where to look at all pages takes 0.5, and 1.5 if it is for marked objects.
+template <class VisitMeant, class VisitOther, class Done>
+bool HeapWatch::ForEachWritten(Among among, VisitMeant meant, VisitOther other, Done done) {
+  struct Split {
+    Among among;
+    const Chunk* chunk;
+    VisitMeant& meant;
+    VisitOther& other;
+
+    static void Visit(void* context, uintptr_t base, uintptr_t limit) {
+      auto& [among, chunk, meant, other] = *static_cast<Split*>(context);
+      while (base < limit) {
+        const bool is_meant = IsMeant(chunk, PageOf(base), among);
+        uintptr_t end = base;
+        do {
+          end = AlignDown(end, kPageBytes) + kPageBytes;
+        } while (end < limit && IsMeant(chunk, PageOf(end), among) == is_meant);
+        if (end > limit) end = limit;
+        is_meant ? meant(base, end) : other(base, end);
+        base = end;
+      }
+    }
+  };
+  for (uintptr_t base = table_.base(); base < table_.limit(); base += kChunkBytes) {
+    if (!table_.IsChunk(base)) continue;
+    const auto* chunk = reinterpret_cast<const Chunk*>(base);
+    Split split{among, chunk, meant, other};
+    const bool is_added = chunk->is_watched;
+    if (!is_added) {
+      Split::Visit(&split, base + kPagesBase, base + kChunkBytes);
+    } else if (watch_.Scan(base + kPagesBase, base + kChunkBytes, os::PageWatch::Then::kLeave, &split, &Split::Visit) != 0) {
+      return false;
+    }
+    if (!done(is_added)) return false;
+  }
+  return ForEachHuge(among, [&](uintptr_t base, uintptr_t limit, bool is_added) {
+    const auto visit = [](void* context, uintptr_t from, uintptr_t to) { (*static_cast<VisitMeant*>(context))(from, to); };
+    if (!is_added) {
+      meant(base, limit);
+    } else if (watch_.Scan(base, limit, os::PageWatch::Then::kLeave, &meant, visit) != 0) {
+      return false;
+    }
+    return done(is_added);
+  });
+}
+
+bool HeapWatch::CountWritten(size_t* pages) {
+  size_t bytes = 0;
+  const auto count = [&](uintptr_t base, uintptr_t limit) { bytes += limit - base; };
+  if (!ForEachWritten(Among::kMarked, count, [](uintptr_t, uintptr_t) {}, [](bool) { return true; })) return false;
+  *pages = bytes / os::OsPageBytes();
+  return true;
+}
+
+// With as few calls as can be, each from one page to be armed to another: pages in between that were not written are armed already, or do
+// not matter.
+bool HeapWatch::ScanAndArm(Among among, void* context, os::PageWatch::Visitor* visit) {
+  size_t count = 0;
+  bool goes_on = false;
+  const auto add = [&](uintptr_t base, uintptr_t limit) {
+    if (goes_on || count == kMostParts) {
+      parts_[count - 1].limit = limit;
+    } else {
+      parts_[count++] = {base, limit};
+    }
+    goes_on = true;
+  };
+  const auto skip = [&](uintptr_t, uintptr_t) { goes_on = false; };
+  return ForEachWritten(among, add, skip, [&](bool is_added) {
+    for (size_t i = 0; i < count; ++i) {
+      const auto [base, limit] = parts_[i];
+      if (!is_added) {
+        visit(context, base, limit);
+      } else if (watch_.Scan(base, limit, os::PageWatch::Then::kArm, context, visit) != 0) {
+        return false;
+      }
+    }
+    count = 0;
+    goes_on = false;
     return true;
   });
 }

@@ -43,14 +43,29 @@ class HeapWatch {
   // Calls visit(context, base, limit) for what was written of them. False: nothing is known, all may have been.
   [[nodiscard]] bool Scan(Among among, os::PageWatch::Then then, void* context, os::PageWatch::Visitor* visit);
 
+  // How many pages of the OS a Scan of those with marked objects would find.
+  [[nodiscard]] bool CountWritten(size_t* pages);
+
  private:
+  static constexpr size_t kMostParts = 64;
+  struct Range {
+    uintptr_t base;
+    uintptr_t limit;
+  };
+
   template <class Visit>
   bool ForEachRange(Among among, Visit visit);
+  template <class Visit>
+  bool ForEachHuge(Among among, Visit visit);
   bool AddAll();
+  template <class VisitMeant, class VisitOther, class Done>
+  bool ForEachWritten(Among among, VisitMeant meant, VisitOther other, Done done);
+  bool ScanAndArm(Among among, void* context, os::PageWatch::Visitor* visit);
 
   const ChunkTable& table_;
   LargePool& large_pool_;
   os::PageWatch watch_;
+  Range parts_[kMostParts];  // While a chunk is scanned and armed, the last for all that is left: no words of a stack, where they would hold what lies there.
 };
 
 }  // namespace acre

@@ -28,6 +28,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "allocator/collect/mark_bits.h"
 #include "allocator/collect/mark_context.h"
@@ -70,6 +71,7 @@ class MarkWorker : private Tracer {
   template <Markers kMarkers>
   void ScanWritten(uintptr_t base, uintptr_t limit);
   void ScanWrittenPart(const WrittenPart& part);
+  size_t TakeWrittenObjects() { return std::exchange(written_objects_, 0); }
 
   // As one of several, until nothing is grey anywhere.
   void DrainWithOthers(uint32_t number);
@@ -157,6 +159,7 @@ class MarkWorker : private Tracer {
   const size_t wave_objects_;  // At most kMaxWave.
   Markers markers_ = Markers::kOne;
   size_t scanned_objects_ = 0;
+  size_t written_objects_ = 0;
   size_t ranges_ = 0;
   Wave* current_ = &waves_[0];  // To be scanned in the next round.
   Wave* other_ = &waves_[1];

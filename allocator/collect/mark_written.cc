@@ -7,6 +7,8 @@
 
 namespace acre {
 
+constexpr size_t kMostWordsAtOnce = 8 * kKiB;
+
 // All marked objects that overlap [base, limit), which lies in one chunk of pages; of larger ones only that part, if they have
 // no trace function.
 template <Markers kMarkers>
@@ -47,6 +49,7 @@ void MarkWorker::ScanWritten(uintptr_t base, uintptr_t limit) {
       const uint32_t low = word == first / kWordBits ? first % kWordBits : 0;
       const uint32_t high = word == last / kWordBits ? last % kWordBits : kWordBits - 1;
       uint64_t slots = marked_word(word) & WordMask(low, high - low + 1);
+      written_objects_ += static_cast<size_t>(std::popcount(slots));
       for (; slots != 0; slots &= slots - 1) {
         const uint32_t slot = word * kWordBits + static_cast<uint32_t>(std::countr_zero(slots));
         *stack_.top() = MakeGrey(span_base + uintptr_t{slot} * info.slot_bytes, descriptor);
@@ -68,10 +71,16 @@ void MarkWorker::ScanWrittenPart(const WrittenPart& part) {
   }
   const uint32_t period = context_.kinds.PeriodWords(part.kind);
   const size_t first = (part.base - part.object) / sizeof(uint64_t);
-  PushRange({.base = part.base,
-             .words = static_cast<uint32_t>((part.limit - part.base) / sizeof(uint64_t)),
-             .phase = static_cast<uint32_t>(first % period) & kMaxBitmapWords,
-             .kind = part.kind});
+  const GreyRange range = {.base = part.base,
+                           .words = static_cast<uint32_t>((part.limit - part.base) / sizeof(uint64_t)),
+                           .phase = static_cast<uint32_t>(first % period) & kMaxBitmapWords,
+                           .kind = part.kind};
+  if (range.words > kMostWordsAtOnce) return PushRange(range);
+  // A page of a table: most of what it points to is marked, and in pieces it would take as many rounds of a stop's budget.
+  heap_low = context_.filter.low;
+  heap_bytes = context_.filter.bytes;
+  ScanPieces(range);
+  MarkPendingCandidates();
 }
 
 template void MarkWorker::ScanWritten<Markers::kOne>(uintptr_t, uintptr_t);

@@ -84,6 +84,9 @@ class Marker {
   void ScanWritten(uintptr_t base, uintptr_t limit) { workers_[0]->ScanWritten<Markers::kOne>(base, limit); }
   void ScanWrittenPart(const WrittenPart& part) { workers_[0]->ScanWrittenPart(part); }
 
+  // How many rounds it takes to scan the objects that ScanWritten has found since this was asked last.
+  size_t TakeWrittenRounds() { return workers_[0]->TakeWrittenObjects() / context_.body.wave_objects; }
+
   // What function(context, tracer) names.
   void TraceRoots(acre_root_function* function, void* context) {
     if (recorder_ != nullptr) [[unlikely]] return recorder_->function(recorder_->context, function, context);

@@ -60,6 +60,7 @@ inline SlotSet UnusedOf(const Run& run, const Holes& holes, SizeClass size_class
 struct CollectedMutator : Standing {
   bool is_in_shortage = false;  // Its thread is in a callback for want of memory.
   bool is_collecting = false;  // Its thread is in a stop that it has called for.
+  uint64_t ran_since_ns = 0;   // Since it waited for the marker last. The owner's.
 
   // Words that its stores have overwritten while a cycle marks, and that the marker does not know of yet. The owner writes
   // here, in regions; the collector reads and empties it in stops.

@@ -4,14 +4,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <set>
+#include <vector>
 
 #include "allocator/collect/mark_bits.h"
 #include "allocator/heap/span_heap.h"
 #include "os/memory_calls.h"
+#include "tests/support/seed.h"
 
 namespace acre {
 namespace {
@@ -132,6 +135,53 @@ TEST_F(HeapWatchTest, WhatIsArmedCountsAsWrittenWhenItIsWritten) {
   EXPECT_EQ(Written(Among::kAll), std::set<uintptr_t>{last_page});
   EXPECT_EQ(Written(Among::kMarked, PageWatch::Then::kArm), std::set<uintptr_t>{last_page});
   EXPECT_TRUE(Written(Among::kAll).empty());
+}
+
+// Pages with marked objects are looked for among those that were written, and armed a stretch at a time. What is not marked stays
+// written, for whom it is marked later.
+TEST_F(HeapWatchTest, AnyPatternOfMarksAndWritesIsFoundAndArmedAndNoMore) {
+  testing::Random random(testing::Seed("heap watch"));
+  std::vector<Span*> spans;
+  for (int i = 0; i < 600; ++i) spans.push_back(random.OneIn(10) ? MakeLarge() : MakeSmall());
+  std::set<const Span*> marked;
+  for (int round = 0; round < 20; ++round) {
+    if (round % 5 == 0) {
+      ASSERT_TRUE(Arm(Among::kAll));
+    }
+    for (const Span* span : spans) {
+      if (random.OneIn(4) && marked.insert(span).second) Mark(span);
+      if (random.OneIn(3)) Write(BaseOf(span) + kStep * random.Below(BytesOf(span) / kStep));
+    }
+    const std::set<uintptr_t> all = Written(Among::kAll);
+    std::set<uintptr_t> expected;
+    std::set<uintptr_t> others;
+    for (const uintptr_t page : all) (marked.count(FindSlot(*table_, page).span) != 0 ? expected : others).insert(page);
+    size_t count = 0;
+    ASSERT_TRUE(watch_.CountWritten(&count));
+    ASSERT_EQ(count, expected.size());
+    ASSERT_EQ(Written(Among::kMarked), expected);
+    // There may be more stretches than are kept apart: the last one takes what lies between.
+    const std::set<uintptr_t> armed = Written(Among::kMarked, PageWatch::Then::kArm);
+    ASSERT_TRUE(std::includes(armed.begin(), armed.end(), expected.begin(), expected.end()));
+    ASSERT_TRUE(std::includes(all.begin(), all.end(), armed.begin(), armed.end()));
+    ASSERT_TRUE(Written(Among::kMarked).empty());
+    for (const uintptr_t page : Written(Among::kAll)) ASSERT_EQ(others.count(page), 1U);
+  }
+}
+
+// Of few stretches nothing is armed that was not meant.
+TEST_F(HeapWatchTest, WhatIsNotMarkedIsNotArmedWithWhatIs) {
+  Span* const first = MakeSmall();
+  Span* const white = MakeSmall();
+  Span* const last = MakeSmall();
+  Mark(first);
+  Mark(last);
+  ASSERT_LT(BaseOf(first), BaseOf(white));
+  ASSERT_LT(BaseOf(white), BaseOf(last));
+  EXPECT_EQ(Written(Among::kMarked, PageWatch::Then::kArm).size(), (BytesOf(first) + BytesOf(last)) / kStep);
+  EXPECT_EQ(Written(Among::kAll).size(), BytesOf(white) / kStep);
+  Mark(white);
+  EXPECT_EQ(Written(Among::kMarked).size(), BytesOf(white) / kStep);
 }
 
 TEST_F(HeapWatchTest, HugeObjectsAreMeantWhenTheyAreMarked) {

@@ -152,7 +152,7 @@ class Simulation {
     rate_ = AllocationRate(rate_, allocated_, Whole(now_ns - ended_ns_));
     pace_ = {.room_bytes = RoomFor(goal_, allocated_), .marking_ns = Whole(marking_ns), .expected_objects = Whole(live_ / 64)};
     if (is_near_) pace_.room_bytes = RoomWithinLimit(View(), pace_.room_bytes);
-    trigger_ = allocated_ + PaceStep(pace_.room_bytes);
+    trigger_ = allocated_ + PaceStep(pace_.room_bytes, 0);
     return 0;
   }
 
@@ -167,7 +167,7 @@ class Simulation {
   }
 
   double KeepPace(double now_ns) {
-    trigger_ = allocated_ + PaceStep(pace_.room_bytes);
+    trigger_ = allocated_ + PaceStep(pace_.room_bytes, 0);
     const size_t scanned = Whole((now_ns - began_ns_) * kSpeed / 64);
     double wait_ns = Real(PaceDelayNs(pace_, allocated_ - allocated_at_snapshot_, scanned));
     if (is_near_ && DebtAt(now_ns) >= kMaxDebtNs) wait_ns = 0;

@@ -46,7 +46,7 @@ TEST(PacerMinorTest, WhatIsShortGoesByTheTarget) {
     EXPECT_EQ(TimeOf(us * uint64_t{400} - 1, us), MinorTime::kShort);
     EXPECT_EQ(TimeOf(us * uint64_t{400}, us), MinorTime::kRight);
     EXPECT_EQ(TimeOf(us * uint64_t{1000}, us), MinorTime::kLong);
-    EXPECT_EQ(MinorStopBudgetRounds(us), us / 2);
+    EXPECT_EQ(StopBudgetRounds(us), us / 2);
   }
 }
 

@@ -110,14 +110,14 @@ class Simulation {
     rate_ = AllocationRate(rate_, allocated_, Whole(now_ns - ended_ns_));
     allocated_at_snapshot_ = allocated_;
     pace_.room_bytes = RoomFor(goal_, allocated_);
-    trigger_ = allocated_ + PaceStep(pace_.room_bytes);
+    trigger_ = allocated_ + PaceStep(pace_.room_bytes, 0);
     ready_ns_ = now_ns + MarkingNs() / program_.marker_cpus;
     is_marking_ = true;
     is_somebody_woken_ = false;
   }
 
   double KeepPace(double now_ns) {
-    trigger_ = allocated_ + PaceStep(pace_.room_bytes);
+    trigger_ = allocated_ + PaceStep(pace_.room_bytes, 0);
     const size_t scanned = ScannedObjects((now_ns - cycle_.began_ns) * program_.marker_cpus);
     double wait_ns = Real(PaceDelayNs(pace_, allocated_ - allocated_at_snapshot_, scanned));
     if (now_ns + wait_ns > ready_ns_ && !is_somebody_woken_) {

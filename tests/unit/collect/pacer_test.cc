@@ -112,47 +112,76 @@ TEST(PacerTest, WhoIsAheadOfTheMarkerWaitsForItAsLongAsItNeedsAndNoLonger) {
 
 // ---- The pause target.
 
-TEST(PacerTest, TheDefaultTargetIsAMillisecondOfWhichATenthIsMarking) {
-  EXPECT_EQ(StopBudgetRounds(kDefaultPauseTargetUs), 100U);
-  EXPECT_EQ(MinorStopBudgetRounds(kDefaultPauseTargetUs), 500U);
+TEST(PacerTest, TheDefaultTargetIsAMillisecondOfWhichHalfIsMarkingAtMost) {
+  EXPECT_EQ(StopBudgetRounds(kDefaultPauseTargetUs), 500U);
   EXPECT_EQ(ShortRoundNs(kDefaultPauseTargetUs), 1'500'000U);
   EXPECT_EQ(OldRoundNs(kDefaultPauseTargetUs), 5'000'000U);
 }
 
 TEST(PacerTest, AStopMarksAtLeastALittleAndNothingOverflows) {
-  EXPECT_EQ(StopBudgetRounds(kMinPauseTargetUs), 1U);
-  EXPECT_EQ(MinorStopBudgetRounds(kMinPauseTargetUs), 5U);
+  EXPECT_EQ(StopBudgetRounds(kMinPauseTargetUs), 5U);
   EXPECT_EQ(ShortRoundNs(kMaxPauseTargetUs), 1'500'000'000U);
   EXPECT_EQ(OldRoundNs(kMaxPauseTargetUs), 5'000'000'000U);
 }
 
 TEST(PacerTest, RoundsGoOnWhileTheyAreLongAndShrink) {
   constexpr uint64_t kShort = 1'500'000;
-  EXPECT_TRUE(WantsRound({}, 0, kShort)) << "there is always one";
-  EXPECT_TRUE(WantsRound({.count = 1, .pages = 100, .pages_before = 0}, kShort, kShort));
-  EXPECT_FALSE(WantsRound({.count = 1, .pages = 100, .pages_before = 0}, kShort - 1, kShort));
-  EXPECT_TRUE(WantsRound({.count = 2, .pages = 70, .pages_before = 100}, kShort, kShort));
-  EXPECT_FALSE(WantsRound({.count = 2, .pages = 71, .pages_before = 100}, kShort, kShort));
-  EXPECT_FALSE(WantsRound({.count = kMaxRounds, .pages = 1, .pages_before = 100}, kShort, kShort));
+  constexpr size_t kFew = 500;
+  EXPECT_EQ(PlanRound({}, 0, kShort, kFew, 0), AfterRound::kRound) << "there is always one";
+  EXPECT_EQ(PlanRound({.count = 1, .pages = 1 << 20, .pages_before = 0}, kShort, kShort, kFew, 0), AfterRound::kRound);
+  EXPECT_EQ(PlanRound({.count = 1, .pages = 1 << 20, .pages_before = 0}, kShort - 1, kShort, kFew, 0), AfterRound::kStop);
+  EXPECT_EQ(PlanRound({.count = 1, .pages = 501, .left = 501, .pages_before = 0}, kShort - 1, kShort, kFew, 0), AfterRound::kRound)
+      << "the stop would find too many";
+  EXPECT_EQ(PlanRound({.count = 1, .pages = kFew, .left = kFew, .pages_before = 0}, kShort - 1, kShort, kFew, 0), AfterRound::kStop);
+  EXPECT_EQ(PlanRound({.count = 2, .pages = 7000, .pages_before = 10'000}, kShort, kShort, kFew, 0), AfterRound::kRound);
+  EXPECT_EQ(PlanRound({.count = 2, .pages = 7001, .pages_before = 10'000}, kShort, kShort, kFew, 0), AfterRound::kSlowerRound);
+  EXPECT_EQ(PlanRound({.count = 2, .pages = kFew, .pages_before = kFew}, kShort, kShort, kFew, 0), AfterRound::kRound) << "few are found again";
+  EXPECT_EQ(PlanRound({.count = 2, .pages = 9000, .pages_before = 9000}, kShort, kShort, kFew, kMaxSlowing), AfterRound::kRound);
+  EXPECT_EQ(PlanRound({.count = kMaxRounds, .pages = 1, .pages_before = 9000}, kShort, kShort, kFew, 0), AfterRound::kStop);
 }
 
-// A program that writes to fresh pages at a steady rate while a round takes 0.2 ms and 0.7 us a page, or as many as there are.
+TEST(PacerTest, HowManyPagesAreFewFollowsFromWhatOneTakes) {
+  EXPECT_EQ(FewPages(kDefaultPauseTargetUs, kWrittenPageNs), 400U);
+  EXPECT_EQ(FewPages(kDefaultPauseTargetUs, 4000), 100U);
+  EXPECT_EQ(WrittenPageNs(1000, 63, 1'000'000), 1000U) << "too few to tell";
+  EXPECT_EQ(WrittenPageNs(1000, 100, 550'000), 3500U);
+  EXPECT_EQ(WrittenPageNs(1000, 100, 0), 750U);
+}
+
+TEST(PacerTest, WhoIsSlowedRunsForAHalfAQuarterAnEighthOfTheTime) {
+  EXPECT_EQ(SlowingDelayNs(0, 1'000'000'000), 0U);
+  EXPECT_EQ(SlowingDelayNs(1, 100'000), 100'000U);
+  EXPECT_EQ(SlowingDelayNs(2, 100'000), 300'000U);
+  EXPECT_EQ(SlowingDelayNs(3, 100'000), 700'000U);
+  EXPECT_EQ(SlowingDelayNs(1, kMinPaceNs - 1), 0U) << "too short to be waited for";
+  EXPECT_EQ(SlowingDelayNs(3, 1'000'000'000), kMaxLatePaceNs) << "a wait of one allocation is bounded";
+}
+
+// A program that writes to fresh pages at a steady rate while it runs, and a round that takes 0.2 ms and 0.7 us a page, or as
+// many as there are.
 struct Rounds {
   uint32_t count;
+  uint32_t slowing;
   double stop_ns;  // For the pages that were written since the last round began.
 };
-Rounds RunRounds(double pages_a_ns, uint32_t pause_target_us) {
+Rounds RunRounds(double pages_a_ns, uint32_t pause_target_us, uint32_t slowing = 0) {
   constexpr double kScanNs = 200'000;
   constexpr double kPageNs = 700;
   constexpr double kAllPages = 400'000;
   MarkingRound round;
   double ns = 500'000'000;  // The marking before the first.
-  while (WantsRound(round, static_cast<uint64_t>(ns), ShortRoundNs(pause_target_us))) {
-    const double pages = std::min(kAllPages, pages_a_ns * ns);
+  const auto pages_of = [&](double time_ns) { return std::min(kAllPages, pages_a_ns * time_ns / (1 << slowing)); };
+  for (;;) {
+    // Those who allocate are slower from the next round on.
+    const double pages = pages_of(ns);
+    const AfterRound after = PlanRound(round, static_cast<uint64_t>(ns), ShortRoundNs(pause_target_us),
+                                       FewPages(pause_target_us, kWrittenPageNs), slowing);
+    if (after == AfterRound::kStop) break;
+    slowing += after == AfterRound::kSlowerRound ? 1 : 0;
     round = {.count = round.count + 1, .began_ns = 0, .pages = static_cast<size_t>(pages), .pages_before = round.pages};
     ns = kScanNs + kPageNs * pages;
   }
-  return {round.count, kScanNs + kPageNs * std::min(kAllPages, pages_a_ns * ns)};
+  return {round.count, slowing, kScanNs + kPageNs * pages_of(ns)};
 }
 
 TEST(PacerTest, AShorterTargetTakesMoreRoundsAndLeavesLessForTheStop) {
@@ -164,7 +193,8 @@ TEST(PacerTest, AShorterTargetTakesMoreRoundsAndLeavesLessForTheStop) {
       SCOPED_TRACE(testing::Message() << pages_a_second << " pages/s, target " << target_us);
       EXPECT_LE(rounds.count, last.count);
       EXPECT_GE(rounds.stop_ns, last.stop_ns);
-      // Down to a few times what no number of rounds can better: rounds that do not shrink by a third are the last.
+      EXPECT_LE(rounds.slowing, last.slowing);
+      // Down to a few times what no number of rounds can better.
       const double floor_ns = 200'000 / (1 - 700 * rate);
       EXPECT_LE(rounds.stop_ns, std::max(1.1 * target_us * 1000, 3 * floor_ns));
       last = rounds;
@@ -172,8 +202,20 @@ TEST(PacerTest, AShorterTargetTakesMoreRoundsAndLeavesLessForTheStop) {
   }
 }
 
-TEST(PacerTest, AProgramThatWritesFasterThanTheMarkerReadsIsStoppedAfterThreeRounds) {
-  for (const uint32_t target_us : {100, 1000, 50'000}) EXPECT_LE(RunRounds(5'000'000 / 1e9, target_us).count, 3U);
+TEST(PacerTest, AProgramThatWritesSlowlyIsNotSlowed) {
+  for (const double pages_a_second : {30'000.0, 100'000.0, 300'000.0}) {
+    EXPECT_EQ(RunRounds(pages_a_second / 1e9, 1000).slowing, 0U) << pages_a_second;
+  }
+}
+
+// It used to be stopped for as long as a round takes that does not shrink: 280 ms.
+TEST(PacerTest, AProgramThatWritesFasterThanTheMarkerReadsIsSlowedUntilTheStopIsShort) {
+  for (const double pages_a_second : {1'500'000.0, 3'000'000.0, 5'000'000.0}) {
+    const Rounds rounds = RunRounds(pages_a_second / 1e9, 1000);
+    EXPECT_GT(rounds.slowing, 0U);
+    EXPECT_LE(rounds.count, kMaxRounds);
+    EXPECT_LE(rounds.stop_ns, pages_a_second > 4'000'000 ? 10e6 : 2e6) << pages_a_second;
+  }
 }
 
 }  // namespace
