@@ -27,8 +27,8 @@
 //
 // A cycle that watches pages (Tracker::kPages; collector_watch.cc) needs nothing of stores. A helper first arms every page that
 // may hold pointers; then comes a first stop, which reads the roots, and the helper marks. When all is marked, it asks which
-// pages were written, arms them again, and scans the marked objects there once more: a round. Rounds go on as long as each is
-// much shorter than the one before. In the last stop the pages that were written since are scanned once more, and all roots; if
+// pages were written, arms them again unless they are few, and scans the marked objects there once more: a round. Rounds go on until
+// one is short; where they do not shrink, those who allocate are slowed. In the last stop the pages that are written are scanned once more, and all roots; if
 // that is much, it is but one more round. So what can be reached in the last stop is marked, wherever it was before: either
 // it was reached on its way, or it was stored on a page that counts as written.
 //

@@ -132,6 +132,8 @@ bool Collector::MarkWritten() {
       const uint64_t scan_ns = os::MonotonicNs() - counted_ns;
       const uint64_t ask_ns = counted_ns - now_ns;
       written_page_ns_ = WrittenPageNs(written_page_ns_, pages, scan_ns < ask_ns ? 0 : scan_ns - ask_ns);
+    } else {
+      written_page_ns_ = ForgottenPageNs(written_page_ns_);
     }
   }
   if (is_minor && attempts_ == 0 && round_.began_ns == 0) stats_.written_bytes = pages * os::OsPageBytes();

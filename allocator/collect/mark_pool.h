@@ -6,7 +6,8 @@
 // of a range. A marker with nothing takes from here or sleeps; the one that would be the last to sleep knows that there
 // is nothing left: it is told kLast, and may find more (what is pending) or end the marking.
 //
-// Idle markers sleep: spinning doubled to tripled the CPU time of two markers on one list.
+// Idle markers spin for some 20 us, since one that has work mostly gives some within one; then they sleep: spinning on doubled to tripled
+// the CPU time of two markers on one list.
 
 #include <array>
 #include <atomic>

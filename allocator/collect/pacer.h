@@ -205,8 +205,13 @@ inline constexpr uint64_t kWrittenPageNs = 1000;
 constexpr uint64_t WrittenPageNs(uint64_t last_ns, size_t pages, uint64_t scan_ns) {
   constexpr size_t kTooFew = 64;
   constexpr uint64_t kLaterNs = 500;
-  return pages < kTooFew ? last_ns : (last_ns + scan_ns / pages + kLaterNs) / 2;
+  if (pages < kTooFew) return last_ns;
+  // Who marks may have had no CPU for a while.
+  const uint64_t page_ns = scan_ns / pages + kLaterNs;
+  return (last_ns + (page_ns < 4 * last_ns ? page_ns : 4 * last_ns)) / 2;
 }
+// After a round that found more than a few, and so says nothing of what one takes: else who has taken one for dear could never learn better.
+constexpr uint64_t ForgottenPageNs(uint64_t last_ns) { return (last_ns + kWrittenPageNs) / 2; }
 
 // A round of a marking that watches pages: those that were written are scanned again, and what they lead to.
 struct MarkingRound {

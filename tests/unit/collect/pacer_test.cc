@@ -144,8 +144,13 @@ TEST(PacerTest, HowManyPagesAreFewFollowsFromWhatOneTakes) {
   EXPECT_EQ(FewPages(kDefaultPauseTargetUs, kWrittenPageNs), 400U);
   EXPECT_EQ(FewPages(kDefaultPauseTargetUs, 4000), 100U);
   EXPECT_EQ(WrittenPageNs(1000, 63, 1'000'000), 1000U) << "too few to tell";
-  EXPECT_EQ(WrittenPageNs(1000, 100, 550'000), 3500U);
+  EXPECT_EQ(WrittenPageNs(1000, 100, 250'000), 2000U);
+  EXPECT_EQ(WrittenPageNs(1000, 100, 1'000'000'000), 2500U) << "one that took very long counts as four";
   EXPECT_EQ(WrittenPageNs(1000, 100, 0), 750U);
+  // However dear a page was, after some rounds that found many the few are enough to be looked at again.
+  uint64_t page_ns = 1'000'000;
+  for (int round = 0; round < 12; ++round) page_ns = ForgottenPageNs(page_ns);
+  EXPECT_GE(FewPages(kDefaultPauseTargetUs, page_ns), 300U);
 }
 
 TEST(PacerTest, WhoIsSlowedRunsForAHalfAQuarterAnEighthOfTheTime) {
