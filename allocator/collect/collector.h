@@ -453,7 +453,7 @@ class Collector {
   std::atomic<bool> is_marker_wanted_{false};    // The helper that marks is to leave the marker to who holds cycle_mutex_.
   std::atomic<bool> is_ready_to_end_{false};     // It has nothing left; and then trigger_ is 0.
   os::Event marker_wanted_;
-  os::Event ready_to_end_;
+  os::Event ready_to_end_;                       // Of several that wait one is woken: the others' time limit ends their wait.
   enum class Arming : uint8_t { kNone, kUnderWay, kDone, kFailed };
   std::atomic<Arming> arming_{Arming::kNone};    // Before a marking that watches pages.
   std::atomic<bool> can_watch_{false};

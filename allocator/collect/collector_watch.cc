@@ -143,7 +143,8 @@ bool Collector::MarkWritten() {
 
 void Collector::Slow(uint32_t slowing) {
   slowing_.store(slowing, std::memory_order_relaxed);
-  SetPaceStep();  // Those who allocate look at once.
+  // Those who allocate look at once; where it is ready they do already, and the trigger stays 0.
+  if (!is_ready_to_end_.load(std::memory_order_relaxed)) SetPaceStep();
 }
 
 // Marked objects on pages that were written are grey once more. `*pages`: of the OS. False: it is not known which.
@@ -245,7 +246,7 @@ NextCycle Collector::PlanWithMinor(size_t reached_bytes, size_t growth_bytes) {
     reached_before_ = reached_bytes;
     if (!can_watch_.load(std::memory_order_relaxed)) return full;
     if (full_cycles_left_ != 0 && --full_cycles_left_ != 0) return full;
-    // Beside mutators all was armed before, or in rounds.
+    // Beside mutators all was armed before, or in rounds, but for a few pages.
     if (!is_marking_.load(std::memory_order_relaxed) && !ArmOld(HeapWatch::Among::kMarked)) return full;
     return {.is_minor = true, .goal_bytes = nursery_bytes_ = NextNursery(0, MinorTime::kShort, reached_bytes, 2 * options_.min_trigger_bytes)};
   }

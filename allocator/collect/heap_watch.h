@@ -40,7 +40,8 @@ class HeapWatch {
   // nothing more is armed once it returns false. False then too.
   [[nodiscard]] bool Arm(Among among, bool (*pause)(void* context), void* context);
 
-  // Calls visit(context, base, limit) for what was written of them. False: nothing is known, all may have been.
+  // Calls visit(context, base, limit) for what was written of them. False: nothing is known, all may have been. Where marked ones are armed in
+  // more than 64 stretches of a chunk, what lies between the last ones is visited and armed with them.
   [[nodiscard]] bool Scan(Among among, os::PageWatch::Then then, void* context, os::PageWatch::Visitor* visit);
 
   // How many pages of the OS a Scan of those with marked objects would find.
