@@ -54,6 +54,19 @@ template <Markers kMarkers>
   return SetMark<kMarkers>(resolved.white_word, resolved.white_mask);
 }
 
+// The same by the bit's place, over a branch that is foreseen where most objects are fresh.
+template <Markers kMarkers>
+[[gnu::always_inline]] inline bool SetMarkAt(uint64_t* white_word, uint64_t place) {
+  const uint64_t bits = __atomic_load_n(white_word, __ATOMIC_RELAXED);
+  if ((bits >> place % kWordBits & 1) == 0) return false;
+  const uint64_t mask = uint64_t{1} << place % kWordBits;
+  if constexpr (kMarkers == Markers::kSeveral) {
+    return (__atomic_fetch_and(white_word, ~mask, __ATOMIC_RELAXED) & mask) != 0;
+  }
+  __atomic_store_n(white_word, bits ^ mask, __ATOMIC_RELAXED);
+  return true;
+}
+
 // Whether the object is allocated and not white.
 inline bool IsMarked(const Resolved& resolved) {
   const uint64_t white = __atomic_load_n(resolved.white_word, __ATOMIC_RELAXED);

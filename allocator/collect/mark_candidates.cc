@@ -78,7 +78,18 @@ void MarkWorker::MarkBatch(size_t count) {
   stack_.set_top(top + pushed);
 }
 
-// The same where the stack cannot grow: what finds no room is noted at its page.
+// What finds no room is noted at its page.
+void MarkWorker::PushOrNote(Grey grey) {
+  if (stack_.Reserve(1)) {
+    *stack_.top() = grey;
+    stack_.set_top(stack_.top() + 1);
+  } else {
+    SetPending(grey);
+    context_.has_pending.store(true, std::memory_order_relaxed);
+  }
+}
+
+// The same where the stack may not grow.
 template <Markers kMarkers>
 void MarkWorker::MarkBatchWithoutRoom(size_t count) {
   for (size_t i = 0; i < count; ++i) {
@@ -86,13 +97,7 @@ void MarkWorker::MarkBatchWithoutRoom(size_t count) {
     if (!TakeWhiteBit<kMarkers>(i)) continue;
     if constexpr (kMarkers == Markers::kOneWatched) context_.watch.marked(context_.watch.context, ObjectOf(grey));
     if (!IsTraced(grey)) continue;
-    if (stack_.Reserve(1)) {
-      *stack_.top() = grey;
-      stack_.set_top(stack_.top() + 1);
-    } else {
-      SetPending(grey);
-      context_.has_pending.store(true, std::memory_order_relaxed);
-    }
+    PushOrNote(grey);
   }
 }
 

@@ -63,7 +63,7 @@ struct MarkContext {
   arch::ScanFilter filter;                  // Written while no marker runs.
   bool has_only_pages = false;              // What passes it lies in a chunk of pages, for good. Written like it.
   MarkWatch watch;                          // For Markers::kOneWatched.
-  size_t max_serial_objects = SIZE_MAX;     // That the serial mode scans before it gives the waves a turn.
+  size_t max_serial_objects = INT64_MAX;     // That the serial mode scans before it gives the waves a turn.
   std::atomic<bool> has_pending{false};     // Some page has a pending bit.
   std::atomic<bool> has_huge{false};        // huge_objects.take may have something.
 };

@@ -17,6 +17,7 @@
 #include "allocator/base/units.h"
 #include "allocator/collect/grey.h"
 #include "os/address_space.h"
+#include "os/check.h"
 #include "os/mutex.h"
 
 namespace acre {
@@ -61,7 +62,10 @@ class MarkStack {
   Grey* base() const { return base_; }
   Grey* top() const { return top_; }
   Grey* limit() const { return limit_; }
-  void set_top(Grey* top) { top_ = top; }
+  void set_top(Grey* top) {
+    ASSERT(base_ <= top && top <= limit_);
+    top_ = top;
+  }
 
   bool is_dry() const { return top_ == base_ && older_ == nullptr; }
 

@@ -184,18 +184,39 @@ void MarkWorker::Round() {
   Restart();
   MarkCandidates<kMarkers>(candidates_, limit);
   Wave* scanned = current_;
+  NoteNearness(*scanned);
   current_ = other_;
   other_ = scanned;
   other_->objects = 0;
   other_->traced = 0;
 }
 
+// One object of the wave is enough to tell: the first, whose first field is on top of the stack now.
+void MarkWorker::NoteNearness(const Wave& scanned) {
+  if (near_wait_ != 0) {
+    --near_wait_;
+    return;
+  }
+  if (scanned.objects == 0 || stack_.top() == stack_.base()) return;
+  const Grey parent = scanned.object[0] | scanned.code;
+  if ((stack_.top()[-1] ^ parent) >> kPageShift == 0) {
+    ++near_rounds_;
+  } else {
+    near_rounds_ -= near_rounds_ < kNearLoss ? near_rounds_ : kNearLoss;
+  }
+}
+
+void MarkWorker::LeaveNear() {
+  near_rounds_ = 0;
+  near_wait_ = next_near_wait_;
+  if (next_near_wait_ < kMaxNearWait) next_near_wait_ *= 2;
+}
+
 void MarkWorker::ReturnWave(Wave* wave) {
   Mix(wave);
-  for (uint32_t i = 0; i < wave->objects; ++i) {
-    *stack_.top() = wave->object[i];
-    stack_.set_top(stack_.top() + 1);
-  }
+  Grey* top = stack_.top();
+  for (uint32_t i = wave->objects; i-- != 0;) *top++ = wave->object[i];
+  stack_.set_top(top);
   wave->objects = 0;
 }
 
@@ -205,16 +226,25 @@ bool MarkWorker::Drain(size_t rounds) {
   heap_low = context_.filter.low;
   heap_bytes = context_.filter.bytes;
   for (; rounds > 0; --rounds) {
-    if (stack_.is_dry() && ranges_ == 0 && current_->objects <= kSerialEnter && current_->traced == 0) {
-      // The serial mode does not tell of what it marks.
-      if constexpr (kMarkers != Markers::kOneWatched) {
-        if (HasSerialMode()) {
-          ReturnWave(current_);
-          DrainSerially<kMarkers>();
+    // The serial mode does not tell of what it marks.
+    if constexpr (kMarkers != Markers::kOneWatched) {
+      const bool is_near = IsNear();
+      const bool is_thin = stack_.is_dry() && ranges_ == 0 && current_->objects <= kSerialEnter;
+      if ((is_near || is_thin) && current_->traced == 0 && HasSerialMode() && stack_.Reserve(kMaxWave)) {
+        ReturnWave(current_);
+        if (is_near) {
+          const size_t turns = rounds < kNearRounds ? rounds : kNearRounds;
+          const size_t done = DrainSerially<kMarkers>(turns * wave_objects_) / wave_objects_;
+          rounds -= done < turns ? done : turns - 1;
+          // Before the waves would take all that waits: a depth-first stack is small.
+          if (kMarkers == Markers::kSeveral && context_.pool.WantsWork()) [[unlikely]] ShareWork();
+          if (IsNear() && stack_.top() != stack_.base() && IsForKernels(stack_.top()[-1])) continue;
+        } else {
+          DrainSerially<kMarkers>(context_.max_serial_objects);
         }
       }
-      if (is_dry() && !context_.has_huge.load(std::memory_order_relaxed)) return true;
     }
+    if (is_dry() && !context_.has_huge.load(std::memory_order_relaxed)) return true;
     Round<kMarkers>();
     if constexpr (kMarkers == Markers::kSeveral) {
       if (context_.pool.WantsWork()) [[unlikely]] ShareWork();
@@ -243,7 +273,7 @@ void MarkWorker::ShareWork() {
       return;
     }
   }
-  if (MarkSegment* segment = stack_.Split(kMinSplit)) context_.pool.GiveSegment(segment);
+  if (MarkSegment* segment = stack_.Split(IsNear() ? kMinNearSplit : kMinSplit)) context_.pool.GiveSegment(segment);
 }
 
 void MarkWorker::DrainWithOthers(uint32_t number) {

@@ -18,9 +18,14 @@
 // Large objects and roots are ranges, pulled 64 words at a time when the stack is dry: it stays small, and the heads of
 // many lists are in one wave.
 //
-// Waves lose where only one object at a time is there to be scanned (one long list): a marker whose waves hold at most two
-// objects and whose stack and ranges are dry goes over to the serial mode, a loop that keeps its next object in a
-// register, until eight objects wait.
+// Waves lose in two places, and a marker goes over to the serial mode there, a plain loop, depth-first, that keeps its next
+// object in a register and the layout of its span at hand:
+//   - where only one object at a time is there to be scanned (one long list): its waves hold at most two objects, its stack
+//     and ranges are dry. Until eight objects wait.
+//   - where objects lie in the order in which they are visited, so that their memory comes by itself: the first object of a
+//     wave has led to one on its own page, sixteen times in a row or nearly so. For a turn of as much as 64 waves, and
+//     again until eight objects or fewer are scanned for each span that is looked up. Then it is left for a while, each
+//     time for longer.
 //
 // Figures, and what was tried besides: docs/marking.md.
 //
@@ -102,7 +107,13 @@ class MarkWorker : private Tracer {
   static constexpr size_t kMaxRanges = 1024;
   static constexpr size_t kSerialEnter = 2;
   static constexpr size_t kSerialLeave = 8;
+  static constexpr uint32_t kNearEnter = 16;
+  static constexpr uint32_t kNearLoss = 4;   // What a wave that leads elsewhere takes off.
+  static constexpr size_t kNearRounds = 64;  // The longest turn of the serial mode among neighbours, in waves.
+  static constexpr uint32_t kMinNearWait = 16;
+  static constexpr uint32_t kMaxNearWait = 4096;
   static constexpr size_t kMinSplit = 16;   // Entries; fewer are not worth another marker's waking.
+  static constexpr size_t kMinNearSplit = 4;  // The same where it is depth-first: the oldest few lead to much.
   static constexpr size_t kPieceWords = arch::kMaxScanWords;
   static constexpr size_t kMinSplitWords = 8 * kPieceWords;
   // A wave and a piece of a range, each word twice (as it stands, and unboxed), and what a trace function adds before
@@ -144,6 +155,7 @@ class MarkWorker : private Tracer {
   void MarkBatch(size_t count);
   template <Markers kMarkers>
   void MarkBatchWithoutRoom(size_t count);
+  void PushOrNote(Grey grey);
   void MarkHuge(uintptr_t word);
   void MarkPendingCandidates();
   void Restart();
@@ -152,7 +164,12 @@ class MarkWorker : private Tracer {
   // mark_serial.cc
   bool HasSerialMode() const;
   template <Markers kMarkers>
-  void DrainSerially();
+  size_t DrainSerially(size_t credit);
+
+  // Whether objects lead to their neighbours. mark_worker.cc
+  bool IsNear() const { return near_rounds_ >= kNearEnter; }
+  void NoteNearness(const Wave& scanned);
+  void LeaveNear();
 
   MarkContext& context_;
   const arch::ScanTables tables_;
@@ -161,6 +178,9 @@ class MarkWorker : private Tracer {
   size_t scanned_objects_ = 0;
   size_t written_objects_ = 0;
   size_t ranges_ = 0;
+  uint32_t near_rounds_ = 0;  // Waves that have led to neighbours, less those that have not.
+  uint32_t near_wait_ = 0;    // Waves that are not counted.
+  uint32_t next_near_wait_ = kMinNearWait;
   Wave* current_ = &waves_[0];  // To be scanned in the next round.
   Wave* other_ = &waves_[1];
   Wave waves_[2];

@@ -120,7 +120,7 @@ bool Marker::DrainSome(size_t rounds) {
 bool Marker::DrainWithBudget(size_t rounds) {
   context_.max_serial_objects = kSerialObjectsOfRound;
   const bool is_dry = DrainSome(rounds);
-  context_.max_serial_objects = SIZE_MAX;
+  context_.max_serial_objects = INT64_MAX;
   return is_dry;
 }
 

@@ -49,14 +49,19 @@ alignas(64) inline constexpr std::array<uint64_t, 256> kArithmetic = MakeArithme
 
 }  // namespace resolve_internal
 
+// All zeros where there is no span. Others may write it meanwhile.
+[[gnu::always_inline]] inline PageDescriptor LoadDescriptor(const Chunk* chunk, uint32_t page) {
+  return std::bit_cast<PageDescriptor>(
+      __atomic_load_n(reinterpret_cast<const uint32_t*>(&chunk->descriptors[page]), __ATOMIC_RELAXED));
+}
+
 // Of a word in a chunk of pages. False: its page belongs to no span.
 [[gnu::always_inline]] inline bool ResolveInChunk(uintptr_t word, Resolved* resolved) {
   const uintptr_t chunk_base = word & ~kChunkMask;
   auto* chunk = reinterpret_cast<Chunk*>(chunk_base);
   const uint32_t page = PageOf(word);
-  const uint32_t bits = __atomic_load_n(reinterpret_cast<const uint32_t*>(&chunk->descriptors[page]), __ATOMIC_RELAXED);
-  if (bits == 0) [[unlikely]] return false;
-  const auto descriptor = std::bit_cast<PageDescriptor>(bits);
+  const PageDescriptor descriptor = LoadDescriptor(chunk, page);
+  if (descriptor.is_none()) [[unlikely]] return false;
   const uint32_t first = page - descriptor.number_in_span();
   const uint32_t span_offset = first << kPageShift;
   const uint32_t offset = static_cast<uint32_t>(word & kChunkMask) - span_offset;

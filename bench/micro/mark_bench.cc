@@ -7,8 +7,8 @@
 // all objects, or the program stops.
 //
 // With --huge there is an object with chunks of its own in the heap, not reached, so that not every word in the heap's
-// range lies in a chunk of pages. With --bare the objects of shapes of one size are also marked by waves that know no
-// heap (mark_bare.h), by one thread: a column more before the gains.
+// range lies in a chunk of pages. With --bare the objects of shapes of one size are also marked by waves and by a plain
+// loop that know no heap (mark_bare.h), by one thread: two columns more before the gains.
 
 #include <sys/mman.h>
 #include <time.h>
@@ -35,6 +35,7 @@ namespace {
 using acre::CountMarks;
 using acre::Marker;
 using acre::Resolved;
+using acre::bench::BarePlain;
 using acre::bench::BareWaves;
 using acre::bench::Graph;
 using acre::bench::Shape;
@@ -125,8 +126,16 @@ class Bench {
         [&] { Waves(marker); },
         [&] { Parallel(marker); },
     };
-    const std::unique_ptr<BareWaves> bare = MakeBare(marker_options);
-    if (bare != nullptr) contenders.push_back([&] { RunBare(*bare); });
+    std::unique_ptr<BareWaves> bare_waves;
+    std::unique_ptr<BarePlain> bare_plain;
+    if (const size_t object_bytes = BareObjectBytes(); options_.has_bare && object_bytes != 0) {
+      const acre::arch::ScanBody& best = acre::arch::ChooseScanBody(acre::arch::DetectCpuFeatures());
+      bare_waves = std::make_unique<BareWaves>(marker_options.scan_body == nullptr ? best : *marker_options.scan_body,
+                                               heap_.table().base(), heap_.table().limit(), object_bytes, graph_.objects);
+      bare_plain = std::make_unique<BarePlain>(heap_.table().base(), heap_.table().limit(), object_bytes, graph_.objects);
+      contenders.push_back([&] { CheckBare("waves", bare_waves->Run(graph_.roots)); });
+      contenders.push_back([&] { CheckBare("plain loop", bare_plain->Run(graph_.roots)); });
+    }
     std::vector<std::vector<Time>> times(contenders.size());
     for (size_t round = 0; round <= options_.repeat; ++round) {
       for (size_t i = 0; i < contenders.size(); ++i) {
@@ -138,7 +147,7 @@ class Bench {
   }
 
  private:
-  static constexpr size_t kBare = 3;  // Leaves the heap's own bits alone.
+  static constexpr size_t kBare = 3;  // Leave the heap's own bits alone.
 
   Time Measure(const std::function<void()>& run, size_t expected_marks) {
     acre::ClearMarks(heap_.table());
@@ -178,18 +187,15 @@ class Bench {
     marker.ReleaseMemory();
   }
 
-  std::unique_ptr<BareWaves> MakeBare(const acre::MarkerOptions& options) {
+  // Of all objects, or 0 where they differ or no shift leads to one.
+  size_t BareObjectBytes() const {
     const size_t object_bytes = graph_.bytes / graph_.objects;
-    if (!options_.has_bare || !std::has_single_bit(object_bytes) || graph_.bytes % graph_.objects != 0) return nullptr;
-    const acre::arch::ScanBody& best = acre::arch::ChooseScanBody(acre::arch::DetectCpuFeatures());
-    return std::make_unique<BareWaves>(options.scan_body == nullptr ? best : *options.scan_body, heap_.table().base(),
-                                       heap_.table().limit(), object_bytes, graph_.objects);
+    return std::has_single_bit(object_bytes) && graph_.bytes % graph_.objects == 0 ? object_bytes : 0;
   }
 
-  void RunBare(BareWaves& bare) {
-    const size_t marked = bare.Run(graph_.roots);
+  void CheckBare(const char* what, size_t marked) const {
     if (marked == graph_.objects) return;
-    std::fprintf(stderr, "bare waves marked %zu of %zu objects\n", marked, graph_.objects);
+    std::fprintf(stderr, "bare %s marked %zu of %zu objects\n", what, marked, graph_.objects);
     std::exit(1);
   }
 
@@ -242,7 +248,7 @@ Options Parse(int count, char** words) {
 int main(int count, char** words) {
   const Options options = Parse(count, words);
   std::printf("%zu MiB, MB per CPU second (ns an object)\n", options.mib);
-  std::printf("%-28s %14s %14s %11u thr.  gain  gain\n", "shape", "plain stack", "waves", options.threads);
+  std::printf("%-28s %14s %14s %11u thr.  gain  gain\n", "shape", "plain stack", "marker", options.threads);
   for (const Shape& shape : acre::bench::Shapes()) {
     if (std::strstr(shape.name, options.shape.c_str()) == nullptr) continue;
     Bench(shape, options).Row(shape.name);

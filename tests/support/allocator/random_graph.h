@@ -1,7 +1,8 @@
 #pragma once
 
 // Random graphs for marking: objects of all kinds and sizes, with pointers to anywhere in objects and just past them, with
-// words that only look like pointers, with slots that were freed while something still points to them.
+// words that only look like pointers, with slots that were freed while something still points to them. In some graphs most
+// objects point to their neighbours of the same class and kind, as where a program has made them one after the other.
 
 #include <algorithm>
 #include <cstdint>
@@ -20,9 +21,11 @@ class RandomGraph {
 
   RandomGraph(Random& random, size_t objects, unsigned max_size_bits) : random_(random) {
     AddKinds();
-    for (size_t i = 0; i < objects; ++i) Add(max_size_bits);
+    const bool is_near = random_.OneIn(2);
+    for (size_t i = 0; i < objects; ++i) is_near && random_.OneIn(10) ? AddRun(max_size_bits) : Add(max_size_bits);
     if (random_.OneIn(2)) AddHuge();
     for (const Object& object : objects_) Fill(object);
+    for (size_t i = 0; is_near && i < objects_.size(); ++i) PointNear(i);
     for (const Object& object : objects_) {
       if (random_.OneIn(10)) heap_.Free(object.base);
     }
@@ -110,6 +113,22 @@ class RandomGraph {
   void Add(unsigned max_size_bits) {
     const size_t bytes = AlignUp(16 + random_.Skewed(max_size_bits), 16);
     objects_.push_back({heap_.Allocate(kind_list_[random_.Below(kind_list_.size())], bytes), bytes});
+  }
+
+  void AddRun(unsigned max_size_bits) {
+    const Kind kind = kind_list_[random_.Below(kind_list_.size())];
+    const size_t bytes = AlignUp(16 + random_.Skewed(std::min(max_size_bits, 8u)), 16);
+    for (uint64_t left = random_.Skewed(10); left > 0; --left) objects_.push_back({heap_.Allocate(kind, bytes), bytes});
+  }
+
+  // The object leads to one or two of the next three, to their bases mostly.
+  void PointNear(size_t i) {
+    const Object& object = objects_[i];
+    for (uint64_t left = 1 + random_.Below(2); left > 0; --left) {
+      const Object& target = objects_[std::min(i + 1 + random_.Below(3), objects_.size() - 1)];
+      const uint64_t inside = random_.OneIn(20) ? random_.Below(target.bytes) : 0;
+      WordsOf(object.base)[random_.Below(object.bytes / sizeof(uint64_t))] = target.base + inside;
+    }
   }
 
   // Half of the words are nothing; few large objects get all their words filled, so that the graph does not become one.

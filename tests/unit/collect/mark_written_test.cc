@@ -140,6 +140,11 @@ struct Totals {
   size_t empty = 0;    // Ranges without a marked object.
 };
 
+// Whether each bit of the subset is a bit of the set.
+bool Contains(const std::vector<uint64_t>& set, const std::vector<uint64_t>& subset) {
+  return std::equal(set.begin(), set.end(), subset.begin(), subset.end(), [](uint64_t a, uint64_t b) { return (b & ~a) == 0; });
+}
+
 void CompareOnce(RandomGraph& graph, Random& random, Totals* totals) {
   const MarkerOptions options = AnyOptions(random);
   MarkAny(graph, random);
@@ -167,7 +172,14 @@ void CompareOnce(RandomGraph& graph, Random& random, Totals* totals) {
   marker.Drain();
   marker.Finish();
   CheckMarks(graph.heap().table());
-  ASSERT_EQ(graph.WhiteBits(), expected)
+  const std::vector<uint64_t> white = graph.WhiteBits();
+  if (white == expected) return;
+  // What finds no room is scanned again with all that is marked on its page: in a cycle that leads to what would be marked
+  // anyhow, and here, where any objects are marked, as far as all that is marked leads.
+  saved.Restore();
+  MarkPlainly(graph, options, {0, UINTPTR_MAX});
+  const bool may_overflow = options.max_stack_bytes != SIZE_MAX;
+  ASSERT_TRUE(may_overflow && Contains(expected, white) && Contains(white, graph.WhiteBits()))
       << "range " << range.base << " to " << range.limit << ", end pointers " << static_cast<int>(options.end_pointers)
       << ", box " << options.value_format.tag << ", stack " << options.max_stack_bytes;
 }

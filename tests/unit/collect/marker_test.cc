@@ -212,6 +212,94 @@ TEST_F(MarkerTest, MarkingInPiecesEndsWithTheSame) {
   EXPECT_EQ(Marked(), 10'000u + 3334u);
 }
 
+// A list in the order of its nodes, of which each has a leaf beside it, and one in a hundred something else.
+class MarkerOfNeighboursTest : public MarkerTest {
+ protected:
+  static constexpr size_t kNodes = 20'000;
+
+  uintptr_t Make(size_t bytes) {
+    nodes_.clear();
+    for (size_t i = 0; i < 2 * kNodes; ++i) nodes_.push_back(heap_.Allocate(kConservative, bytes));
+    for (size_t i = 0; i < 2 * kNodes; i += 2) {
+      const uintptr_t next = i + 2 < 2 * kNodes ? nodes_[i + 2] : 0;
+      // Inside of the next one now and then.
+      WordsOf(nodes_[i])[0] = next != 0 && i % 7 == 0 ? next + bytes - 1 : next;
+      WordsOf(nodes_[i])[bytes / sizeof(uint64_t) - 1] = i % 100 == 0 ? Other(i / 100) : nodes_[i + 1];
+      WordsOf(nodes_[i + 1])[0] = nodes_[i];
+    }
+    return nodes_[0];
+  }
+
+  // What the loop for neighbours leaves to others: objects in pieces, of other classes, without pointers.
+  uintptr_t Other(size_t number) {
+    constexpr size_t kBytes[] = {16, 48, 512, 528, 4000, 100'000};
+    return heap_.Allocate(number % 3 == 0 ? kNoPointers : kConservative, kBytes[number % std::size(kBytes)]);
+  }
+
+  std::vector<uintptr_t> nodes_;
+};
+
+TEST_F(MarkerOfNeighboursTest, AllAreMarkedAndNothingElse) {
+  for (const size_t bytes : {16, 32, 48, 64, 80, 144, 512}) {
+    Mark({Make(bytes)});
+    // Where a node leads to something else, that is marked instead of its leaf.
+    EXPECT_EQ(Marked(), 2 * kNodes) << bytes;
+    for (size_t i = 0; i < 2 * kNodes; ++i) ASSERT_EQ(heap_.IsMarked(nodes_[i]), i % 100 != 1) << bytes << " " << i;
+  }
+}
+
+// From 100 places at once, so that there is more than one list to go on with, and in pieces.
+TEST_F(MarkerOfNeighboursTest, SeveralListsInPiecesAndByThreeMarkers) {
+  const uintptr_t first = Make(64);
+  std::vector<uint64_t> roots;
+  for (size_t i = 0; i < 100; ++i) roots.push_back(first + i * 64 * 200);
+  Mark(roots);
+  const size_t expected = Marked();
+  MarkerTest::Make({}, 3);
+  ClearMarks(heap_.table());
+  marker_->Begin();
+  for (const uint64_t root : roots) marker_->AddRoot(root);
+  size_t pieces = 1;
+  while (!marker_->DrainSome(2)) ++pieces;
+  EXPECT_GT(pieces, 100u);
+  marker_->Finish();
+  EXPECT_EQ(Marked(), expected);
+  ClearMarks(heap_.table());
+  marker_->Begin();
+  for (const uint64_t root : roots) marker_->AddRoot(root);
+  marker_->BeginParallel(3);
+  std::vector<std::thread> threads;
+  for (uint32_t number = 0; number < 3; ++number) threads.emplace_back([&, number] { marker_->Work(number); });
+  for (std::thread& thread : threads) thread.join();
+  marker_->Finish();
+  EXPECT_EQ(Marked(), expected);
+}
+
+// A tree whose nodes lie depth-first, and no memory for more than the first segment of the stack: a bushy one, so that
+// it is not enough. An array waits meanwhile to be scanned in pieces.
+TEST_F(MarkerOfNeighboursTest, WithoutMemoryForTheStack) {
+  MarkerTest::Make({.max_stack_bytes = 0});
+  constexpr size_t kSpine = 400;
+  constexpr size_t kFan = 60;
+  size_t objects = 0;
+  uintptr_t previous = 0;
+  std::vector<uintptr_t> spine;
+  for (size_t i = 0; i < kSpine; ++i) spine.push_back(heap_.Allocate(kConservative, 512));
+  for (const uintptr_t node : spine) {
+    if (previous != 0) WordsOf(previous)[0] = node;
+    for (size_t i = 1; i <= kFan; ++i, ++objects) WordsOf(node)[i] = heap_.Allocate(kConservative, 16);
+    previous = node;
+  }
+  // Neighbours first, so that the marker takes to them.
+  const uintptr_t list = Make(64);
+  WordsOf(list)[4] = spine[0];
+  constexpr size_t kWords = 100'000;
+  const uintptr_t array = heap_.Allocate(kConservative, kWords * sizeof(uint64_t));
+  for (size_t i = kWords - 1000; i < kWords; ++i, ++objects) WordsOf(array)[i] = heap_.Allocate(kNoPointers, 16);
+  Mark({array, list});
+  EXPECT_EQ(Marked(), objects + 1 + kSpine + 2 * kNodes);
+}
+
 // Far more grey objects at once than the first segment holds, and no memory for a second: each leaf leads to one more.
 class MarkerWithoutMemoryTest : public MarkerTest {
  protected:

@@ -96,5 +96,17 @@ TEST(SizeClass, NoClassServesWhatIsTooLargeOrTooAligned) {
   EXPECT_EQ(ClassForAlignedSize(SIZE_MAX, kPageBytes), kNoClass);
 }
 
+// What a marker makes use of: the lower half of the product tells whether an offset is a slot's.
+TEST(SizeClassTest, TheRemainderOfTheReciprocalTellsTheBaseOfASlot) {
+  for (SizeClass number = 1; number < kSizeClassCount; ++number) {
+    const SizeClassInfo& info = kSizeClasses[number];
+    for (uint32_t offset = 0; offset < info.slots * info.slot_bytes; ++offset) {
+      const uint64_t product = uint64_t{offset} * info.reciprocal;
+      ASSERT_EQ(product >> 32, offset / info.slot_bytes) << number << " " << offset;
+      ASSERT_EQ(static_cast<uint32_t>(product) < info.reciprocal, offset % info.slot_bytes == 0) << number << " " << offset;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace acre
